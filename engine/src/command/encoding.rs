@@ -1,0 +1,480 @@
+//! Commands and outcomes as bytes. A kind once released keeps its number for ever.
+
+use bytes::Bytes;
+
+use super::{Batch, Command, Commit, Guard, NewMessage, Op, Payload, Request, RowRef};
+use super::{OpResult, Outcome, Refusal};
+use crate::codec::{DecodeError, Decoder, Encoder};
+use crate::ids::{Boot, KeyspaceId, NodeId, Offset, PartitionId, Revision, SessionId, TopicId};
+
+impl Payload {
+    /// The entry's bytes.
+    pub fn encode(&self) -> Bytes {
+        match self {
+            Self::Blank => Bytes::from_static(&[0]),
+            Self::Membership(membership) => {
+                let mut out = Encoder::with_capacity(1 + membership.len());
+                out.u8(1).raw(membership);
+                out.finish()
+            }
+            Self::Batch(batch) => {
+                let size: usize = batch.commands.iter().map(Command::size_hint).sum();
+                let mut out = Encoder::with_capacity(16 + size);
+                out.u8(2).u64(batch.now_ms).count(batch.commands.len());
+                for command in &batch.commands {
+                    command.put(&mut out);
+                }
+                out.finish()
+            }
+        }
+    }
+
+    /// Reads an entry's bytes; values share the buffer.
+    pub fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
+        let mut input = Decoder::new(bytes);
+        let payload = match input.u8("payload kind")? {
+            0 => Self::Blank,
+            1 => {
+                let len = input.remaining();
+                Self::Membership(input.raw("membership", len)?)
+            }
+            2 => Self::Batch(Batch {
+                now_ms: input.u64("now")?,
+                commands: input.list("commands", Command::get)?,
+            }),
+            _ => return Err(input.error("payload kind", "the kind is unknown")),
+        };
+        input.end("payload")?;
+        Ok(payload)
+    }
+}
+
+impl Command {
+    /// About how many bytes the command takes; for sizing buffers and batches.
+    pub fn size_hint(&self) -> usize {
+        match self {
+            Self::Commit(commit) => commit.size_hint(),
+            _ => 192,
+        }
+    }
+
+    fn put(&self, out: &mut Encoder) {
+        match self {
+            Self::Commit(commit) => {
+                out.u8(1);
+                commit.put(out);
+            }
+            Self::OpenSession => {
+                out.u8(2);
+            }
+            Self::CloseSession { session } => {
+                out.u8(3).u64(session.0);
+            }
+            Self::CreateKeyspace { name } => {
+                out.u8(4).str(name);
+            }
+            Self::CreateTopic { name, partitions } => {
+                out.u8(5).str(name).u32(*partitions);
+            }
+            Self::Tick => {
+                out.u8(6);
+            }
+            Self::NodeStarted { node, boot } => {
+                out.u8(7).u64(node.0).u64(boot.0);
+            }
+            Self::RaiseFloor { revision } => {
+                out.u8(8).u64(revision.0);
+            }
+        }
+    }
+
+    fn get(input: &mut Decoder) -> Result<Self, DecodeError> {
+        Ok(match input.u8("command kind")? {
+            1 => Self::Commit(Commit::get(input)?),
+            2 => Self::OpenSession,
+            3 => Self::CloseSession {
+                session: SessionId(input.u64("session")?),
+            },
+            4 => Self::CreateKeyspace {
+                name: input.str("keyspace name")?,
+            },
+            5 => Self::CreateTopic {
+                name: input.str("topic name")?,
+                partitions: input.u32("partitions")?,
+            },
+            6 => Self::Tick,
+            7 => Self::NodeStarted {
+                node: NodeId(input.u64("node")?),
+                boot: Boot(input.u64("boot")?),
+            },
+            8 => Self::RaiseFloor {
+                revision: Revision(input.u64("floor")?),
+            },
+            _ => return Err(input.error("command kind", "the kind is unknown")),
+        })
+    }
+}
+
+impl Commit {
+    /// About how many bytes the commit takes.
+    pub fn size_hint(&self) -> usize {
+        let guards: usize = self
+            .guards
+            .iter()
+            .map(|guard| match guard {
+                Guard::Exists(row) | Guard::Absent(row) => row.size_hint() + 1,
+                Guard::RevisionIs(row, _) => row.size_hint() + 9,
+                Guard::ValueIs(row, value) => row.size_hint() + value.len() + 5,
+            })
+            .sum();
+        let ops: usize = self
+            .ops
+            .iter()
+            .map(|op| match op {
+                Op::Put { row, value } => row.size_hint() + value.len() + 5,
+                Op::Delete { row } => row.size_hint() + 1,
+                Op::Publish { topic, message, .. } => {
+                    let headers: usize = message
+                        .headers
+                        .iter()
+                        .map(|(name, value)| name.len() + value.len() + 8)
+                        .sum();
+                    let key = message.key.as_ref().map_or(0, Bytes::len);
+                    topic.len() + key + message.value.len() + headers + 24
+                }
+                Op::CommitOffset {
+                    topic,
+                    consumer_group,
+                    ..
+                } => topic.len() + consumer_group.len() + 24,
+            })
+            .sum();
+        40 + guards + ops
+    }
+
+    fn put(&self, out: &mut Encoder) {
+        out.option(self.request, |out, request| {
+            out.u64(request.session.0)
+                .u64(request.number)
+                .u64(request.acked_below);
+        });
+        out.count(self.guards.len());
+        for guard in &self.guards {
+            match guard {
+                Guard::Exists(row) => row.put(out.u8(1)),
+                Guard::Absent(row) => row.put(out.u8(2)),
+                Guard::RevisionIs(row, revision) => {
+                    row.put(out.u8(3));
+                    out.u64(revision.0);
+                }
+                Guard::ValueIs(row, value) => {
+                    row.put(out.u8(4));
+                    out.bytes(value);
+                }
+            }
+        }
+        out.count(self.ops.len());
+        for op in &self.ops {
+            op.put(out);
+        }
+    }
+
+    fn get(input: &mut Decoder) -> Result<Self, DecodeError> {
+        let request = input.option("request", |input| {
+            Ok(Request {
+                session: SessionId(input.u64("session")?),
+                number: input.u64("request number")?,
+                acked_below: input.u64("acknowledged below")?,
+            })
+        })?;
+        let guards = input.list("guards", |input| {
+            Ok(match input.u8("guard kind")? {
+                1 => Guard::Exists(RowRef::get(input)?),
+                2 => Guard::Absent(RowRef::get(input)?),
+                3 => Guard::RevisionIs(RowRef::get(input)?, Revision(input.u64("revision")?)),
+                4 => Guard::ValueIs(RowRef::get(input)?, input.bytes("value")?),
+                _ => return Err(input.error("guard kind", "the kind is unknown")),
+            })
+        })?;
+        Ok(Self {
+            request,
+            guards,
+            ops: input.list("ops", Op::get)?,
+        })
+    }
+}
+
+impl RowRef {
+    fn size_hint(&self) -> usize {
+        self.keyspace.len() + self.key.len() + 8
+    }
+
+    fn put(&self, out: &mut Encoder) {
+        out.str(&self.keyspace).bytes(&self.key);
+    }
+
+    fn get(input: &mut Decoder) -> Result<Self, DecodeError> {
+        Ok(Self {
+            keyspace: input.str("keyspace")?,
+            key: input.bytes("key")?,
+        })
+    }
+}
+
+impl Op {
+    fn put(&self, out: &mut Encoder) {
+        match self {
+            Self::Put { row, value } => {
+                row.put(out.u8(1));
+                out.bytes(value);
+            }
+            Self::Delete { row } => row.put(out.u8(2)),
+            Self::Publish {
+                topic,
+                partition,
+                message,
+            } => {
+                out.u8(3).str(topic).option(*partition, |out, partition| {
+                    out.u32(partition.0);
+                });
+                message.put(out);
+            }
+            Self::CommitOffset {
+                topic,
+                partition,
+                consumer_group,
+                next,
+            } => {
+                out.u8(4)
+                    .str(topic)
+                    .u32(partition.0)
+                    .str(consumer_group)
+                    .u64(next.0);
+            }
+        }
+    }
+
+    fn get(input: &mut Decoder) -> Result<Self, DecodeError> {
+        Ok(match input.u8("op kind")? {
+            1 => Self::Put {
+                row: RowRef::get(input)?,
+                value: input.bytes("value")?,
+            },
+            2 => Self::Delete {
+                row: RowRef::get(input)?,
+            },
+            3 => Self::Publish {
+                topic: input.str("topic")?,
+                partition: input.option("partition", |input| {
+                    Ok(PartitionId(input.u32("partition")?))
+                })?,
+                message: NewMessage::get(input)?,
+            },
+            4 => Self::CommitOffset {
+                topic: input.str("topic")?,
+                partition: PartitionId(input.u32("partition")?),
+                consumer_group: input.str("consumer group")?,
+                next: Offset(input.u64("offset")?),
+            },
+            _ => return Err(input.error("op kind", "the kind is unknown")),
+        })
+    }
+}
+
+impl NewMessage {
+    /// Appends the message's fields.
+    pub fn put(&self, out: &mut Encoder) {
+        out.option(self.key.as_ref(), |out, key| {
+            out.bytes(key);
+        });
+        out.bytes(&self.value).count(self.headers.len());
+        for (name, value) in &self.headers {
+            out.str(name).bytes(value);
+        }
+    }
+
+    /// Reads the message's fields.
+    pub fn get(input: &mut Decoder) -> Result<Self, DecodeError> {
+        Ok(Self {
+            key: input.option("message key", |input| input.bytes("message key"))?,
+            value: input.bytes("message value")?,
+            headers: input.list("headers", |input| {
+                Ok((input.str("header name")?, input.bytes("header value")?))
+            })?,
+        })
+    }
+}
+
+impl Outcome {
+    /// The outcome's bytes: what a session remembers and the digest covers.
+    pub fn encode(&self) -> Bytes {
+        let mut out = Encoder::with_capacity(32);
+        self.put(&mut out);
+        out.finish()
+    }
+
+    /// Reads an outcome's bytes.
+    pub fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
+        let mut input = Decoder::new(bytes);
+        let outcome = Self::get(&mut input)?;
+        input.end("outcome")?;
+        Ok(outcome)
+    }
+
+    fn put(&self, out: &mut Encoder) {
+        match self {
+            Self::Committed { revision, results } => {
+                out.u8(1).u64(revision.0).count(results.len());
+                for result in results {
+                    match result {
+                        OpResult::Put { version } => out.u8(1).u64(*version),
+                        OpResult::Deleted { existed } => out.u8(2).bool(*existed),
+                        OpResult::Published { partition, offset } => {
+                            out.u8(3).u32(partition.0).u64(offset.0)
+                        }
+                        OpResult::OffsetCommitted => out.u8(4),
+                    };
+                }
+            }
+            Self::Refused(refusal) => {
+                out.u8(2);
+                refusal.put(out);
+            }
+            Self::SessionOpened { session } => {
+                out.u8(3).u64(session.0);
+            }
+            Self::KeyspaceCreated { keyspace, revision } => {
+                out.u8(4).u32(keyspace.0).u64(revision.0);
+            }
+            Self::TopicCreated { topic, revision } => {
+                out.u8(5).u32(topic.0).u64(revision.0);
+            }
+            Self::Done => {
+                out.u8(6);
+            }
+        }
+    }
+
+    fn get(input: &mut Decoder) -> Result<Self, DecodeError> {
+        Ok(match input.u8("outcome kind")? {
+            1 => Self::Committed {
+                revision: Revision(input.u64("revision")?),
+                results: input.list("results", |input| {
+                    Ok(match input.u8("result kind")? {
+                        1 => OpResult::Put {
+                            version: input.u64("version")?,
+                        },
+                        2 => OpResult::Deleted {
+                            existed: input.bool("existed")?,
+                        },
+                        3 => OpResult::Published {
+                            partition: PartitionId(input.u32("partition")?),
+                            offset: Offset(input.u64("offset")?),
+                        },
+                        4 => OpResult::OffsetCommitted,
+                        _ => return Err(input.error("result kind", "the kind is unknown")),
+                    })
+                })?,
+            },
+            2 => Self::Refused(Refusal::get(input)?),
+            3 => Self::SessionOpened {
+                session: SessionId(input.u64("session")?),
+            },
+            4 => Self::KeyspaceCreated {
+                keyspace: KeyspaceId(input.u32("keyspace")?),
+                revision: Revision(input.u64("revision")?),
+            },
+            5 => Self::TopicCreated {
+                topic: TopicId(input.u32("topic")?),
+                revision: Revision(input.u64("revision")?),
+            },
+            6 => Self::Done,
+            _ => return Err(input.error("outcome kind", "the kind is unknown")),
+        })
+    }
+}
+
+impl Refusal {
+    fn put(&self, out: &mut Encoder) {
+        match self {
+            Self::GuardFailed { guard, actual } => {
+                out.u8(1).u32(*guard).option(*actual, |out, at| {
+                    out.u64(at.0);
+                })
+            }
+            Self::UnknownKeyspace { name } => out.u8(2).str(name),
+            Self::KeyspaceExists { name } => out.u8(3).str(name),
+            Self::UnknownTopic { name } => out.u8(4).str(name),
+            Self::TopicExists { name, partitions } => out.u8(5).str(name).u32(*partitions),
+            Self::UnknownPartition {
+                topic,
+                partition,
+                partitions,
+            } => out.u8(6).str(topic).u32(partition.0).u32(*partitions),
+            Self::OffsetBeyondEnd { next, end } => out.u8(7).u64(next.0).u64(end.0),
+            Self::SessionExpired { session } => out.u8(8).u64(session.0),
+            Self::RequestExpired { number } => out.u8(9).u64(*number),
+            Self::SessionFull { max } => out.u8(10).u64(*max),
+            Self::LimitReached { what, max } => out.u8(11).str(what).u64(*max),
+            Self::StaleBoot { announced, known } => out.u8(12).u64(*announced).u64(*known),
+            Self::FloorOutOfRange { floor, revision } => out.u8(13).u64(floor.0).u64(revision.0),
+            Self::Invalid { reason } => out.u8(14).str(reason),
+        };
+    }
+
+    fn get(input: &mut Decoder) -> Result<Self, DecodeError> {
+        Ok(match input.u8("refusal kind")? {
+            1 => Self::GuardFailed {
+                guard: input.u32("guard")?,
+                actual: input.option("actual", |input| Ok(Revision(input.u64("actual")?)))?,
+            },
+            2 => Self::UnknownKeyspace {
+                name: input.str("name")?,
+            },
+            3 => Self::KeyspaceExists {
+                name: input.str("name")?,
+            },
+            4 => Self::UnknownTopic {
+                name: input.str("name")?,
+            },
+            5 => Self::TopicExists {
+                name: input.str("name")?,
+                partitions: input.u32("partitions")?,
+            },
+            6 => Self::UnknownPartition {
+                topic: input.str("topic")?,
+                partition: PartitionId(input.u32("partition")?),
+                partitions: input.u32("partitions")?,
+            },
+            7 => Self::OffsetBeyondEnd {
+                next: Offset(input.u64("next")?),
+                end: Offset(input.u64("end")?),
+            },
+            8 => Self::SessionExpired {
+                session: SessionId(input.u64("session")?),
+            },
+            9 => Self::RequestExpired {
+                number: input.u64("number")?,
+            },
+            10 => Self::SessionFull {
+                max: input.u64("max")?,
+            },
+            11 => Self::LimitReached {
+                what: input.str("what")?,
+                max: input.u64("max")?,
+            },
+            12 => Self::StaleBoot {
+                announced: input.u64("announced")?,
+                known: input.u64("known")?,
+            },
+            13 => Self::FloorOutOfRange {
+                floor: Revision(input.u64("floor")?),
+                revision: Revision(input.u64("revision")?),
+            },
+            14 => Self::Invalid {
+                reason: input.str("reason")?,
+            },
+            _ => return Err(input.error("refusal kind", "the kind is unknown")),
+        })
+    }
+}

@@ -1,0 +1,168 @@
+//! What a command answers.
+
+use crate::ids::{KeyspaceId, Offset, PartitionId, Revision, SessionId, TopicId};
+
+/// The answer to one command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The commit took effect at `revision`, each op with its result, in order. A commit that
+    /// changed nothing (only deletes of absent rows) answers the revision before it.
+    Committed {
+        /// The group's revision after the commit.
+        revision: Revision,
+        /// One result for each op.
+        results: Vec<OpResult>,
+    },
+    /// The state said no; nothing changed.
+    Refused(Refusal),
+    /// A session is open.
+    SessionOpened {
+        /// Its id.
+        session: SessionId,
+    },
+    /// A keyspace was made.
+    KeyspaceCreated {
+        /// Its id.
+        keyspace: KeyspaceId,
+        /// The revision that made it.
+        revision: Revision,
+    },
+    /// A topic was made.
+    TopicCreated {
+        /// Its id.
+        topic: TopicId,
+        /// The revision that made it.
+        revision: Revision,
+    },
+    /// Done; nothing more to say.
+    Done,
+}
+
+/// The answer to one op of a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpResult {
+    /// A row was written; how often it was written since it was last absent.
+    Put {
+        /// 1 for a new row.
+        version: u64,
+    },
+    /// A row was removed, or was not there.
+    Deleted {
+        /// Whether it was there.
+        existed: bool,
+    },
+    /// A message was appended.
+    Published {
+        /// Where.
+        partition: PartitionId,
+        /// At which offset.
+        offset: Offset,
+    },
+    /// A group's progress was recorded.
+    OffsetCommitted,
+}
+
+/// Why the state said no. The same on every replica.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A guard did not hold.
+    #[error("guard {guard} does not hold{}", match actual { Some(r) => format!(": the row is at revision {r}"), None => ": the row is absent".to_owned() })]
+    GuardFailed {
+        /// Its place in the commit, from 0.
+        guard: u32,
+        /// When the row was last changed; `None` if it is absent.
+        actual: Option<Revision>,
+    },
+    /// No keyspace has this name.
+    #[error("keyspace {name:?} does not exist")]
+    UnknownKeyspace {
+        /// The name asked for.
+        name: String,
+    },
+    /// A keyspace has this name already.
+    #[error("keyspace {name:?} exists already")]
+    KeyspaceExists {
+        /// The name asked for.
+        name: String,
+    },
+    /// No topic has this name.
+    #[error("topic {name:?} does not exist")]
+    UnknownTopic {
+        /// The name asked for.
+        name: String,
+    },
+    /// A topic has this name already.
+    #[error("topic {name:?} exists already, with {partitions} partitions")]
+    TopicExists {
+        /// The name asked for.
+        name: String,
+        /// How many partitions the existing one has.
+        partitions: u32,
+    },
+    /// The topic has fewer partitions.
+    #[error("topic {topic:?} has partitions 0 to {}, not {partition}", partitions - 1)]
+    UnknownPartition {
+        /// The topic.
+        topic: String,
+        /// The partition asked for.
+        partition: PartitionId,
+        /// How many it has.
+        partitions: u32,
+    },
+    /// A committed offset would lie beyond the partition's end.
+    #[error("offset {next} lies beyond the end {end} of the partition")]
+    OffsetBeyondEnd {
+        /// The offset asked for.
+        next: Offset,
+        /// The partition's end.
+        end: Offset,
+    },
+    /// The session is unknown: never opened, closed, or idle for too long.
+    #[error("session {session} does not exist or has expired")]
+    SessionExpired {
+        /// The session asked for.
+        session: SessionId,
+    },
+    /// The request's outcome was already acknowledged and forgotten; it is not done again.
+    #[error("request {number} is older than the session remembers")]
+    RequestExpired {
+        /// The request's number.
+        number: u64,
+    },
+    /// The session remembers too many unacknowledged requests.
+    #[error("the session holds {max} unacknowledged requests, the most it may")]
+    SessionFull {
+        /// `limits::SESSION_REQUESTS_MAX`.
+        max: u64,
+    },
+    /// A named limit of the group is reached.
+    #[error("the group holds {max} {what}, the most it may")]
+    LimitReached {
+        /// What there are too many of.
+        what: String,
+        /// How many there may be.
+        max: u64,
+    },
+    /// A node announced a start that is not after the last known one: an old disk came back.
+    #[error("boot {announced} of the node is not after boot {known}: its disk is an old copy")]
+    StaleBoot {
+        /// What it announced.
+        announced: u64,
+        /// What the cluster knows.
+        known: u64,
+    },
+    /// A floor above the present revision or below the present floor.
+    #[error("the floor must lie between {floor} and {revision}")]
+    FloorOutOfRange {
+        /// The present floor.
+        floor: Revision,
+        /// The present revision.
+        revision: Revision,
+    },
+    /// The command breaks a rule that the wire check should have caught.
+    #[error("the command is invalid: {reason}")]
+    Invalid {
+        /// Which rule.
+        reason: String,
+    },
+}

@@ -1,0 +1,70 @@
+//! Every limit, in one place: its unit, its value, its reason.
+//!
+//! These are cluster-wide: all nodes must agree on them, because `apply` and the wire checks
+//! enforce them alike. What an operator may tune stands in [`crate::options`].
+
+/// Longest key of a row or message. Long enough for any path, short enough for an index block.
+pub const KEY_BYTES_MAX: usize = 32 * 1024;
+
+/// Largest value of a row or message in one request. Larger ones are blobs, sent in chunks.
+pub const VALUE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Longest name of a keyspace, topic or consumer group. Names stand in every request.
+pub const NAME_BYTES_MAX: usize = 128;
+
+/// Most guards and operations together in one commit: one apply must stay short.
+pub const COMMIT_OPS_MAX: usize = 10_000;
+
+/// Most bytes of keys, values and headers in one commit; two largest values and room.
+pub const COMMIT_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Most headers on one message.
+pub const HEADERS_MAX: usize = 64;
+
+/// Most bytes of header names and values on one message.
+pub const HEADERS_BYTES_MAX: usize = 32 * 1024;
+
+/// Most partitions of one topic: each costs a file handle's worth of state on every node.
+pub const PARTITIONS_MAX: u32 = 1_024;
+
+/// Most keyspaces in a group.
+pub const KEYSPACES_MAX: usize = 1_024;
+
+/// Most topics in a group.
+pub const TOPICS_MAX: usize = 1_024;
+
+/// Most consumer groups with committed offsets on one topic.
+pub const CONSUMER_GROUPS_MAX: usize = 1_024;
+
+/// Most sessions in a group; one more is refused, never evicted early.
+pub const SESSIONS_MAX: usize = 65_536;
+
+/// Most remembered outcomes in a session: requests that the client has not acknowledged.
+pub const SESSION_REQUESTS_MAX: usize = 1_024;
+
+/// A session unused for this long is forgotten; its requests then answer `SESSION_EXPIRED`.
+pub const SESSION_IDLE_MS_MAX: u64 = 60 * 60 * 1000;
+
+/// Most rows in one scan page, and most messages in one fetch.
+pub const PAGE_ITEMS_MAX: usize = 10_000;
+
+/// Most bytes in one scan page or fetch; a page always holds at least one item.
+pub const PAGE_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Most commands in one Raft entry.
+pub const ENTRY_COMMANDS_MAX: usize = 4_096;
+
+/// Most bytes of commands in one Raft entry; a single larger commit travels alone.
+pub const ENTRY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Largest frame body in any segment or partition file: an entry with the largest commit.
+pub const FRAME_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Largest gRPC message accepted: the largest commit and its envelope.
+pub const REQUEST_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+const _: () = assert!(VALUE_BYTES_MAX + KEY_BYTES_MAX + HEADERS_BYTES_MAX < COMMIT_BYTES_MAX);
+const _: () = assert!(COMMIT_BYTES_MAX + COMMIT_OPS_MAX * 512 <= FRAME_BODY_BYTES_MAX);
+const _: () = assert!(COMMIT_BYTES_MAX < REQUEST_BYTES_MAX);
+const _: () = assert!(VALUE_BYTES_MAX < PAGE_BYTES_MAX);
+const _: () = assert!(SESSION_REQUESTS_MAX <= ENTRY_COMMANDS_MAX);

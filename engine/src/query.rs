@@ -1,0 +1,141 @@
+//! Everything that can be asked of a replica. A query changes nothing and leaves no trace.
+//!
+//! Reads without a revision see the newest published one; reads at a revision work from the
+//! compaction floor up to the newest, and are otherwise [`OutOfRange`](crate::ErrorKind).
+
+use bytes::Bytes;
+
+use crate::ids::{LogId, Offset, PartitionId, Revision};
+
+/// A row as it stood at the revision that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowView {
+    /// The key inside its keyspace.
+    pub key: Bytes,
+    /// The value; empty in a scan for keys only.
+    pub value: Bytes,
+    /// When the row last came into being.
+    pub create_revision: Revision,
+    /// When it was last written.
+    pub mod_revision: Revision,
+    /// How often it was written since it came into being; 1 for a new row.
+    pub version: u64,
+}
+
+/// Which rows of a keyspace, in key order.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct ScanRequest {
+    /// The keyspace's name.
+    pub keyspace: String,
+    /// Only keys that begin with this; empty for all.
+    pub prefix: Bytes,
+    /// Only keys after this one (before it, in a reverse scan): a page's cursor.
+    pub after: Option<Bytes>,
+    /// Read at this revision.
+    pub at: Option<Revision>,
+    /// From the last key to the first.
+    pub reverse: bool,
+    /// Leave values out.
+    pub keys_only: bool,
+    /// Most rows; capped at `limits::PAGE_ITEMS_MAX`, which 0 asks for.
+    pub limit: usize,
+}
+
+/// A page of rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScanPage {
+    /// In key order.
+    pub rows: Vec<RowView>,
+    /// Whether rows follow; the last row's key is the next page's `after`.
+    pub more: bool,
+    /// The revision that was read; pass it on as `at` for a consistent walk.
+    pub revision: Revision,
+}
+
+/// One row, or its absence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GetAnswer {
+    /// `None` if the key is absent.
+    pub row: Option<RowView>,
+    /// The revision that was read.
+    pub revision: Revision,
+}
+
+/// Which messages of a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FetchRequest {
+    /// The topic's name.
+    pub topic: String,
+    /// The partition.
+    pub partition: PartitionId,
+    /// The first offset wanted.
+    pub from: Offset,
+    /// Most messages; capped at `limits::PAGE_ITEMS_MAX`, which 0 asks for.
+    pub limit: usize,
+}
+
+/// A message as it was appended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Its place in the partition.
+    pub offset: Offset,
+    /// The commit that appended it.
+    pub revision: Revision,
+    /// The commit's time, milliseconds since 1970.
+    pub timestamp_ms: u64,
+    /// What the producer wrote.
+    pub body: crate::command::NewMessage,
+}
+
+/// Messages in offset order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FetchAnswer {
+    /// Possibly none, if `from` is the end.
+    pub messages: Vec<Message>,
+    /// The partition's end: the offset that the next message will have.
+    pub end: Offset,
+}
+
+/// A topic, its partitions and its consumer groups.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicView {
+    /// Its name.
+    pub name: String,
+    /// One for each partition, in order.
+    pub partitions: Vec<PartitionView>,
+    /// One for each consumer group that committed an offset, by name.
+    pub consumer_groups: Vec<ConsumerGroupView>,
+}
+
+/// One partition's bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartitionView {
+    /// The oldest offset kept.
+    pub start: Offset,
+    /// The offset that the next message will have.
+    pub end: Offset,
+}
+
+/// How far one consumer group has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsumerGroupView {
+    /// Its name.
+    pub name: String,
+    /// The next offset to read in each partition; `None` where it committed nothing.
+    pub next: Vec<Option<Offset>>,
+}
+
+/// Where a replica stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplicaView {
+    /// The last applied entry.
+    pub applied: Option<LogId>,
+    /// The newest published revision.
+    pub revision: Revision,
+    /// The oldest readable revision.
+    pub floor: Revision,
+    /// A hash over all applied entries and outcomes; equal on replicas at one `applied`.
+    pub digest: u64,
+    /// The entry that the newest checkpoint covers.
+    pub checkpoint: Option<LogId>,
+}

@@ -1,0 +1,5 @@
+//! Ordered, multi-version rows.
+
+mod row;
+
+pub use row::{NewRow, Row, RowWrite};
