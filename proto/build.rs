@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-#[expect(clippy::print_stdout, reason = "cargo listens on standard output")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = ["common", "commit", "kv", "topics", "log", "cluster", "peer"]
         .map(|name| format!("proto/engine/v1/{name}.proto"));
