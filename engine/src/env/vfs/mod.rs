@@ -11,6 +11,11 @@
 //! Paths are always full paths from the engine's folder; nothing depends on a working folder.
 
 pub mod mem;
+pub mod os;
+mod path;
+
+#[cfg(test)]
+mod conformance;
 
 use std::fmt::Debug;
 use std::io;
