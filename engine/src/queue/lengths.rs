@@ -71,7 +71,10 @@ impl PartitionLengths {
                 topic: TopicId(input.u32("topic")?),
                 partition: PartitionId(input.u32("partition")?),
             };
-            if partitions.last_key_value().is_some_and(|(last, _)| *last >= at) {
+            if partitions
+                .last_key_value()
+                .is_some_and(|(last, _)| *last >= at)
+            {
                 return Err(input.error("partition", "the partitions are not in order"));
             }
             let length = PartitionLength {

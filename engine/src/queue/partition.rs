@@ -230,7 +230,9 @@ impl Partition {
         let Some((moving, file)) = self.state.lock().begin_move() else {
             return Ok(());
         };
-        shared.unsynced.guard(self.write_moving(shared, &moving, &file))?;
+        shared
+            .unsynced
+            .guard(self.write_moving(shared, &moving, &file))?;
         file.index.lock().appended(moving.places());
         let mut state = self.state.lock();
         if let Some(written) = state.files.get_mut(&file.header.base) {
@@ -334,7 +336,10 @@ impl Tail {
 
     /// Adds a message's frame; answers how many bytes wait.
     fn push(&mut self, body: &[u8]) -> usize {
-        let file = self.file.as_ref().expect("a frame follows its file's header");
+        let file = self
+            .file
+            .as_ref()
+            .expect("a frame follows its file's header");
         let (salt, position) = (file.header.salt, self.file_bytes());
         self.frames.push(self.bytes.len());
         put_frame(&mut self.bytes, salt, position, body);
@@ -373,7 +378,9 @@ pub(super) fn out_of_range(at: PartitionRef, from: Offset, bounds: (Offset, Offs
     let PartitionRef { topic, partition } = at;
     Error::new(
         ErrorKind::OutOfRange,
-        format!("fetch offset {from} of topic {topic}, partition {partition}: it holds {start} to {end}"),
+        format!(
+            "fetch offset {from} of topic {topic}, partition {partition}: it holds {start} to {end}"
+        ),
     )
 }
 

@@ -251,11 +251,7 @@ fn recover(shared: &Shared, at: PartitionRef, length: &PartitionLength) -> Resul
     Ok(Partition::recover(at, length, files))
 }
 
-fn recover_file(
-    shared: &Shared,
-    at: PartitionRef,
-    recorded: FileLength,
-) -> Result<PartitionFile> {
+fn recover_file(shared: &Shared, at: PartitionRef, recorded: FileLength) -> Result<PartitionFile> {
     let path = file_path(&shared.dir, at, recorded.base);
     let fail = |error| Error::io(format!("open {}", path.display()), error);
     let vfs = &shared.env.vfs;
