@@ -7,6 +7,9 @@ use super::power_is_off;
 use super::tree::{InodeId, Tree};
 use crate::env::rng::SeededRng;
 
+/// Keeps these choices apart from those that others draw from the same seed.
+const FAULTS: u64 = 0x4449_534B;
+
 pub(super) struct Disk {
     pub(super) rng: SeededRng,
     pub(super) tree: Tree,
@@ -34,7 +37,7 @@ pub(super) enum Extent {
 impl Disk {
     pub(super) fn new(seed: u64) -> Self {
         Self {
-            rng: SeededRng::new(seed),
+            rng: SeededRng::new(seed ^ FAULTS),
             tree: Tree::new(),
             locks: BTreeSet::new(),
             capacity_bytes: super::CAPACITY_BYTES_DEFAULT,

@@ -254,6 +254,14 @@ fn old_handles_and_locks_end_with_the_power() {
 }
 
 #[test]
+fn a_power_cut_is_recognised_below_other_errors() {
+    let wrapped = crate::Error::io("sync segment 7", power_is_off());
+    assert!(PowerIsOff::is_cause_of(&wrapped));
+    let other = crate::Error::io("sync segment 7", ErrorKind::StorageFull.into());
+    assert!(!PowerIsOff::is_cause_of(&other));
+}
+
+#[test]
 fn bytes_of_a_failed_sync_are_read_until_the_power_goes() {
     for seed in SEEDS {
         let vfs = disk_with_folder(seed);
