@@ -151,10 +151,11 @@ impl Jobs {
                 .filter(|(_, entry)| entry.ready && entry.job.is_some())
                 .map(|(id, _)| *id)
                 .collect();
-            match ready.get(self.rng.index(ready.len())) {
-                Some(id) => *id,
-                None => return false,
+            if ready.is_empty() {
+                // Without drawing a number: asking in vain changes no later choice.
+                return false;
             }
+            ready[self.rng.index(ready.len())]
         };
         self.step(chosen);
         true
