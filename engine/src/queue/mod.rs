@@ -50,6 +50,8 @@ mod page;
 mod unsynced;
 
 #[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
 mod tests;
 
 pub use file::{FileRef, file_path};

@@ -192,18 +192,13 @@ fn check(dir: &Path, at: PartitionRef, length: &PartitionLength) -> Result<()> {
     })
 }
 
-/// The folder itself, durable when a checkpoint names files in it.
+/// The folder itself. Its name is synced even if it is there: an earlier process may have ended
+/// just after creating it.
 fn create_root(vfs: &dyn Vfs, dir: &Path) -> Result<()> {
-    let create = || -> io::Result<()> {
-        if !vfs.exists(dir)? {
-            vfs.create_dir_all(dir)?;
-            if let Some(parent) = dir.parent() {
-                vfs.sync_dir(parent)?;
-            }
-        }
-        Ok(())
-    };
-    create().map_err(|error| Error::io(format!("create folder {}", dir.display()), error))
+    let context = || format!("create folder {}", dir.display());
+    vfs.create_dir_all(dir)
+        .and_then(|()| dir.parent().map_or(Ok(()), |parent| vfs.sync_dir(parent)))
+        .map_err(|error| Error::io(context(), error))
 }
 
 fn remove_unrecorded(vfs: &dyn Vfs, dir: &Path, lengths: &PartitionLengths) -> Result<()> {

@@ -18,12 +18,12 @@ use crate::env::vfs::OpenMode;
 use crate::ids::{GroupId, Offset, PartitionId, Revision, TopicId};
 use crate::query::Message;
 
-const DIR: &str = "/node/group-3/queue";
-const GROUP: GroupId = GroupId(3);
-const NEWEST: Revision = Revision(u64::MAX);
-const ALL: usize = usize::MAX;
+pub(super) const DIR: &str = "/node/group-3/queue";
+pub(super) const GROUP: GroupId = GroupId(3);
+pub(super) const NEWEST: Revision = Revision(u64::MAX);
+pub(super) const ALL: usize = usize::MAX;
 
-fn at(topic: u32, partition: u32) -> PartitionRef {
+pub(super) fn at(topic: u32, partition: u32) -> PartitionRef {
     PartitionRef {
         topic: TopicId(topic),
         partition: PartitionId(partition),
@@ -39,31 +39,33 @@ fn tiny() -> QueueOptions {
     }
 }
 
-fn message(revision: u64, value_bytes: usize) -> StoredMessage {
+pub(super) fn message(revision: u64, value_bytes: usize) -> StoredMessage {
     let byte = u8::try_from(revision % 251).expect("less than 251");
     StoredMessage {
         revision: Revision(revision),
         timestamp_ms: 1_000 + revision,
         body: NewMessage {
-            key: revision.is_multiple_of(2).then(|| Bytes::from(revision.to_string())),
+            key: revision
+                .is_multiple_of(2)
+                .then(|| Bytes::from(revision.to_string())),
             value: Bytes::from(vec![byte; value_bytes]),
             headers: vec![("trace".to_owned(), Bytes::from_static(b"t")); value_bytes % 3],
         },
     }
 }
 
-fn open(env: &Env, options: QueueOptions, lengths: &PartitionLengths) -> Partitions {
+pub(super) fn open(env: &Env, options: QueueOptions, lengths: &PartitionLengths) -> Partitions {
     Partitions::open(env, Path::new(DIR), GROUP, options, lengths).expect("the folder is sound")
 }
 
-fn fill(queue: &Partitions, at: PartitionRef, revisions: std::ops::Range<u64>) {
+pub(super) fn fill(queue: &Partitions, at: PartitionRef, revisions: std::ops::Range<u64>) {
     for revision in revisions {
         let message = message(revision, 20);
         queue.append(at, &message).expect("the disk has room");
     }
 }
 
-fn revisions(messages: &[Message]) -> Vec<u64> {
+pub(super) fn revisions(messages: &[Message]) -> Vec<u64> {
     messages.iter().map(|message| message.revision.0).collect()
 }
 
@@ -285,6 +287,35 @@ fn lengths_that_promise_more_than_the_file_holds_are_noticed() {
 }
 
 #[test]
+fn a_large_file_is_read_from_any_offset_before_and_after_a_restart() {
+    const MESSAGES: u64 = 3_000;
+    let env = Env::memory();
+    let options = QueueOptions {
+        file_bytes: 200_000,
+        buffer_bytes: 4_000,
+        open_files_max: 1,
+    };
+    let queue = open(&env, options, &PartitionLengths::default());
+    let check = |queue: &Partitions, end: u64| {
+        // Steps of a prime, around the ring: back and forth through files and notes.
+        for step in 0..500 {
+            let from = step * 1_009 % end;
+            let page = queue.fetch(at(1, 0), Offset(from), NEWEST, 3, ALL);
+            let wanted: Vec<u64> = (from..end.min(from + 3)).collect();
+            assert_eq!(revisions(&page.expect("the files are sound")), wanted);
+        }
+    };
+    fill(&queue, at(1, 0), 0..MESSAGES);
+    check(&queue, MESSAGES);
+    let lengths = queue.flush().expect("the disk has room");
+    assert!(lengths.partitions[&at(1, 0)].files.len() > 1);
+
+    let queue = open(&env, options, &lengths);
+    fill(&queue, at(1, 0), MESSAGES..MESSAGES + 900);
+    check(&queue, MESSAGES + 900);
+}
+
+#[test]
 fn a_reader_follows_the_writer_through_buffers_and_files() {
     const MESSAGES: u64 = 4_000;
     let env = Env::memory();
@@ -372,9 +403,14 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..120)
 }
 
-type Model = BTreeMap<PartitionRef, Vec<StoredMessage>>;
+pub(super) type Model = BTreeMap<PartitionRef, Vec<StoredMessage>>;
 
-fn expected(model: &Model, at: PartitionRef, from: usize, visible: Revision) -> Vec<Message> {
+pub(super) fn expected(
+    model: &Model,
+    at: PartitionRef,
+    from: usize,
+    visible: Revision,
+) -> Vec<Message> {
     let stored = model.get(&at).map_or(&[][..], Vec::as_slice);
     stored
         .iter()
