@@ -2,5 +2,4 @@
 
 mod crash;
 mod scripts;
-mod volume;
 mod world;

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! put KEYSPACE KEY VALUE · delete KEYSPACE KEY · publish TOPIC KEY VALUE
-//! commit exists:KS/KEY absent:KS/KEY revision:KS/KEY=N value:KS/KEY=V
-//!        put:KS/KEY=V delete:KS/KEY publish:TOPIC/KEY=V offset:TOPIC/PARTITION/GROUP=N
+//! commit exists@KS/KEY absent@KS/KEY revision@KS/KEY=N value@KS/KEY=V
+//!        put@KS/KEY=V delete@KS/KEY publish@TOPIC/KEY=V offset@TOPIC/PARTITION/GROUP=N
 //!        [session=S number=N acked=N]
 //! get KS KEY [at=REV] · scan KS [prefix= after= limit= at= reverse=true keys=true] · count KS [prefix=]
 //! fetch TOPIC PARTITION FROM [limit=N] · topic NAME · topics · keyspaces · view
@@ -231,7 +231,7 @@ fn parse_commit(line: &Line) -> Fallible<Command> {
             Argument::Positional(step) => (step.as_str(), ""),
             _ => return Err("an argument of an unknown kind".into()),
         };
-        let (verb, name) = step.split_once(':').ok_or("a step reads verb:object")?;
+        let (verb, name) = step.split_once('@').ok_or("a step reads verb@object")?;
         let (space, key) = name.split_once('/').ok_or("an object reads space/key")?;
         let row = || RowRef {
             keyspace: space.to_owned(),
@@ -275,7 +275,7 @@ fn commit(ops: Vec<Op>) -> Command {
     })
 }
 
-/// A message; the key `-` stands for none.
+/// A message; the key `"-"` stands for none.
 fn publish(topic: String, key: &str, value: &str) -> Op {
     let key = (key != "-").then(|| Bytes::from(key.to_owned()));
     let message = NewMessage {
