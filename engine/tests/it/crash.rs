@@ -12,7 +12,7 @@ use engine::command::{Command, Commit, NewMessage, Op, Outcome, RowRef};
 use engine::env::Env;
 use engine::env::rng::SeededRng;
 use engine::env::vfs::sim::SimVfs;
-use engine::env::workers::SteppedWorkers;
+use engine::env::workers::{SteppedWorkers, Workers};
 use engine::ids::{Offset, PartitionId};
 use engine::query::FetchRequest;
 use engine::{Engine, Options};
