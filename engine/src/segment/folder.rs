@@ -30,8 +30,17 @@ impl Folder {
         segment_bytes: u32,
     ) -> Result<Self> {
         let failed = |e| Error::io(format!("create the log folder {}", path.display()), e);
+        // A new name is durable once the folder above it is synced. The one of the log itself
+        // may be left from a process that ended before it did so.
+        let mut unsynced = vec![path];
+        for above in path.ancestors().skip(1) {
+            if env.vfs.exists(above).map_err(failed)? {
+                break;
+            }
+            unsynced.push(above);
+        }
         env.vfs.create_dir_all(path).map_err(failed)?;
-        if let Some(parent) = path.parent() {
+        for parent in unsynced.iter().rev().filter_map(|name| name.parent()) {
             env.vfs.sync_dir(parent).map_err(failed)?;
         }
         Ok(Self {

@@ -133,7 +133,8 @@ impl FrameCodec {
     }
 
     /// Looks in `bytes`, which stand at `offset` of the file, for a frame at any place that
-    /// proves the log to have been durable beyond `position`; answers where it stands.
+    /// proves the log to have been durable beyond `position`; answers where it stands, and its
+    /// mark.
     ///
     /// Most places are told from frames by their kind and mark alone, so that a torn tail full
     /// of stale bytes costs no checksums.
@@ -142,7 +143,7 @@ impl FrameCodec {
         position: Position,
         bytes: &[u8],
         offset: u32,
-    ) -> Option<u32> {
+    ) -> Option<(u32, Position)> {
         let heads = bytes.windows(FRAME_HEAD_BYTES);
         for ((skipped, window), at) in heads.enumerate().zip(offset..) {
             let Some((_, head)) = parse_head(window) else {
@@ -156,7 +157,7 @@ impl FrameCodec {
                 continue;
             }
             if self.parse(bytes.get(skipped..)?, at).is_some() {
-                return Some(at);
+                return Some((at, head.mark));
             }
         }
         None
@@ -255,7 +256,10 @@ mod tests {
             segment: 9,
             offset: 8_199,
         };
-        assert_eq!(codec.find_mark_beyond(before, &bytes, 8_200), Some(8_301));
+        assert_eq!(
+            codec.find_mark_beyond(before, &bytes, 8_200),
+            Some((8_301, head().mark))
+        );
         assert_eq!(codec.find_mark_beyond(head().mark, &bytes, 8_200), None);
     }
 }

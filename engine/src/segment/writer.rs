@@ -59,6 +59,7 @@ pub(super) fn open(
         written,
         current,
         durable: end,
+        start: end.offset,
         spares: VecDeque::new(),
         spare_refused: false,
         taken: VecDeque::new(),
@@ -125,8 +126,11 @@ pub(super) struct Writer {
     /// The state that the frames up to the newest one tell.
     written: Written,
     current: Arc<SegmentFile>,
-    /// Where the last group commit ended: everything before is synced.
+    /// Where the last group commit ended: everything before is synced. The next frames carry
+    /// it as their mark, also when they are the first ones of a new segment.
     durable: Position,
+    /// Where the next group commit begins in the current segment.
+    start: u32,
     /// Prepared segments, numbered on from the current one; at least one is wanted.
     spares: VecDeque<SegmentFile>,
     /// The disk had no room for the last spare.
@@ -284,7 +288,7 @@ impl Writer {
 
     /// Whether a frame fits behind the buffer, with room left for the mark that follows it.
     fn fits(&self, frame_bytes: usize) -> bool {
-        let used = self.durable.offset as usize + self.buffer.len();
+        let used = self.start as usize + self.buffer.len();
         used + frame_bytes + FRAME_OVERHEAD_BYTES <= self.current.len() as usize
     }
 
@@ -302,7 +306,7 @@ impl Writer {
         let next = Arc::new(next);
         put_head(&mut self.buffer, &next, &self.written, self.durable)?;
         self.current = Arc::clone(&next);
-        self.durable = next.position(FRAMES_AT);
+        self.start = FRAMES_AT;
         // Whatever the disk said of a spare before, now one is missing: ask again.
         self.spare_refused = false;
         // Visible before any slot names it.
@@ -313,7 +317,7 @@ impl Writer {
 
     /// Encodes the first write of the first taken append.
     fn put_next_write(&mut self) -> Result<()> {
-        let offset = buffer_end(&self.current, self.durable.offset, &self.buffer)?.offset;
+        let offset = buffer_end(&self.current, self.start, &self.buffer)?.offset;
         let Some(append) = self.taken.front_mut() else {
             return Ok(());
         };
@@ -373,13 +377,14 @@ impl Writer {
     }
 
     fn write_buffer(&mut self) -> Result<()> {
-        let end = buffer_end(&self.current, self.durable.offset, &self.buffer)?;
+        let end = buffer_end(&self.current, self.start, &self.buffer)?;
         assert!(
             end.offset <= self.current.len(),
             "frames were checked to fit into the segment"
         );
-        self.current.write_at(&self.buffer, self.durable.offset)?;
+        self.current.write_at(&self.buffer, self.start)?;
         self.current.sync()?;
+        self.start = end.offset;
         self.durable = end;
         Ok(())
     }
@@ -424,7 +429,7 @@ impl Writer {
         self.buffer.clear();
         self.current
             .codec()
-            .put(&mut self.buffer, self.durable.offset, &head, &[]);
+            .put(&mut self.buffer, self.start, &head, &[]);
         self.write_buffer()?;
         self.buffer.clear();
         self.mark = MarkState::Written;
@@ -506,8 +511,7 @@ impl Writer {
 
     /// What frames can still take in the current segment.
     fn left_bytes(&self) -> usize {
-        (self.current.len() as usize)
-            .saturating_sub(self.durable.offset as usize + FRAME_OVERHEAD_BYTES)
+        (self.current.len() as usize).saturating_sub(self.start as usize + FRAME_OVERHEAD_BYTES)
     }
 
     fn poison(&mut self, error: Error) {
