@@ -95,6 +95,8 @@ fn recover(vfs: &SimVfs, told: &Told, seed: u64, point: u64) {
         vfs.crash_at(vfs.io_count() + 1 + (point * 7 + cut * 5) % 40);
         match process.open() {
             Ok(log) => {
+                // It came through; the check must not be cut.
+                vfs.crash_at(u64::MAX);
                 check(&log, told, &context);
             }
             Err(error) => assert!(!vfs.is_powered(), "{context}, open {cut}: {error}"),
