@@ -196,9 +196,13 @@ impl Folder {
     }
 }
 
+/// Largest number of a segment: counting on from it never overflows.
+const SEGMENT_MAX: u64 = u64::MAX / 2;
+
 /// The number in a name of exactly 16 hex digits and `suffix`.
 fn number(name: &str, suffix: &str) -> Option<u64> {
     let digits = name.strip_suffix(suffix)?;
     let seq = u64::from_str_radix(digits, 16).ok()?;
-    (format!("{seq:016x}") == digits).then_some(seq)
+    let is_ours = (1..=SEGMENT_MAX).contains(&seq) && format!("{seq:016x}") == digits;
+    is_ours.then_some(seq)
 }

@@ -22,39 +22,29 @@ pub(super) struct Position {
 
 /// What a frame says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub(super) enum Kind {
-    Entry,
-    Vote,
-    TruncateAfter,
-    Purge,
-    Reset,
-    Mark,
-    Head,
+    Entry = 1,
+    Vote = 2,
+    TruncateAfter = 3,
+    Purge = 4,
+    Reset = 5,
+    Mark = 6,
+    Head = 7,
 }
 
 impl Kind {
-    const ALL: [(Self, u8); 7] = [
-        (Self::Entry, 1),
-        (Self::Vote, 2),
-        (Self::TruncateAfter, 3),
-        (Self::Purge, 4),
-        (Self::Reset, 5),
-        (Self::Mark, 6),
-        (Self::Head, 7),
-    ];
-
-    fn code(self) -> u8 {
-        Self::ALL
-            .iter()
-            .find(|(kind, _)| *kind == self)
-            .map_or(0, |(_, code)| *code)
-    }
-
     fn from_code(code: u8) -> Option<Self> {
-        Self::ALL
-            .iter()
-            .find(|(_, known)| *known == code)
-            .map(|(kind, _)| *kind)
+        Some(match code {
+            1 => Self::Entry,
+            2 => Self::Vote,
+            3 => Self::TruncateAfter,
+            4 => Self::Purge,
+            5 => Self::Reset,
+            6 => Self::Mark,
+            7 => Self::Head,
+            _ => return None,
+        })
     }
 }
 
@@ -109,7 +99,7 @@ impl FrameCodec {
         let start = out.len();
         out.reserve(FRAME_OVERHEAD_BYTES + body.len());
         out.extend_from_slice(&len.to_le_bytes());
-        out.push(head.kind.code());
+        out.push(head.kind as u8);
         out.extend_from_slice(&head.group.0.to_le_bytes());
         out.extend_from_slice(&head.log_id.term.0.to_le_bytes());
         out.extend_from_slice(&head.log_id.index.0.to_le_bytes());

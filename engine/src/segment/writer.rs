@@ -4,120 +4,18 @@
 //! one group commit of everything queued. No lock is held during either.
 
 use std::collections::VecDeque;
-use std::path::Path;
 use std::sync::Arc;
-
-use parking_lot::Mutex;
 
 use super::file::{FRAMES_AT, SegmentFile};
 use super::folder::Folder;
 use super::frame::{FRAME_OVERHEAD_BYTES, FrameHead, Kind, Position};
-use super::front::{Append, Front, Phase, Room, Settled, SettledWrite, Shared, Watcher};
+use super::front::{Append, Phase, Room, Settled, SettledWrite, Shared, Watcher};
 use super::index::Place;
-use super::options::LogOptions;
-use super::recovery::{Recovered, recover};
 use super::write::{Done, Write};
 use super::written::Written;
-use crate::env::vfs::OpenMode;
-use crate::env::{Env, Job, Step};
-use crate::ids::{ClusterId, GroupId, LogId, LogIndex, Term};
+use crate::env::{Job, Step};
+use crate::ids::{GroupId, LogId, LogIndex, Term};
 use crate::{Error, ErrorKind, Result};
-
-/// Recovers the log in `dir` and begins a new segment.
-///
-/// A crash anywhere in here is recovered from: until the new Head is durable, the old segments
-/// are found again as they were.
-pub(super) fn open(
-    env: &Env,
-    dir: &Path,
-    cluster: ClusterId,
-    options: &LogOptions,
-) -> Result<(Arc<Shared>, Writer)> {
-    let folder = Folder::open(env, dir, cluster, options.segment_bytes)?;
-    let mut recovered = recover(&folder)?;
-    for seq in recovered.unused.iter().rev() {
-        folder.remove(*seq)?;
-    }
-    write_last_commit_again(&folder, &recovered)?;
-    let current = Arc::new(folder.create(recovered.end.segment + 1)?);
-    let mut buffer = Vec::new();
-    put_head(&mut buffer, &current, &recovered.written, recovered.end)?;
-    current.write_at(&buffer, FRAMES_AT)?;
-    current.sync()?;
-    cut_last_segment(&folder, &mut recovered)?;
-    recovered
-        .segments
-        .insert(current.seq(), Arc::clone(&current));
-
-    let end = buffer_end(&current, FRAMES_AT, &buffer)?;
-    let written = std::mem::take(&mut recovered.written);
-    let shared = share(options, recovered, &written);
-    buffer.clear();
-    let writer = Writer {
-        shared: Arc::clone(&shared),
-        folder,
-        written,
-        current,
-        durable: end,
-        start: end.offset,
-        spares: VecDeque::new(),
-        spare_refused: false,
-        taken: VecDeque::new(),
-        rotate: false,
-        buffer,
-        batch: Batch::default(),
-        notices: Vec::new(),
-        mark: MarkState::Due,
-    };
-    Ok((shared, writer))
-}
-
-/// The frames after the last mark may stand in the page cache alone: an earlier process may
-/// have been killed before its sync, or its sync may have failed and left the pages looking
-/// clean. The same bytes are written once more, and synced, before anybody relies on them.
-fn write_last_commit_again(folder: &Folder, recovered: &Recovered) -> Result<()> {
-    let end = recovered.end;
-    if end.segment == 0 {
-        return Ok(());
-    }
-    let start = if recovered.marked.segment == end.segment {
-        recovered.marked.offset
-    } else {
-        FRAMES_AT
-    };
-    let file = folder.segment(end.segment, OpenMode::ReadWrite)?;
-    let mut bytes = Vec::new();
-    file.read_into(&mut bytes, start, end.offset)?;
-    file.write_at(&bytes, start)?;
-    file.sync()
-}
-
-/// Gives back the room that a sealed segment will never use. Not synced: a crash may undo it.
-fn cut_last_segment(folder: &Folder, recovered: &mut Recovered) -> Result<()> {
-    let end = recovered.end;
-    if end.segment == 0 {
-        return Ok(());
-    }
-    folder
-        .segment(end.segment, OpenMode::ReadWrite)?
-        .cut(end.offset)?;
-    // Opened again, so that its length is known when it is dropped.
-    let cut = folder.segment(end.segment, OpenMode::Read)?;
-    recovered.segments.insert(end.segment, Arc::new(cut));
-    Ok(())
-}
-
-fn share(options: &LogOptions, recovered: Recovered, written: &Written) -> Arc<Shared> {
-    let mut front = Front::new(options);
-    for (group, index) in recovered.indexes {
-        front.recover(group, index, written.vote_of(group));
-    }
-    front.segments = recovered.segments;
-    Arc::new(Shared {
-        options: options.clone(),
-        front: Mutex::new(front),
-    })
-}
 
 /// The writer of one log.
 pub(super) struct Writer {
@@ -183,6 +81,32 @@ impl Job for Writer {
 }
 
 impl Writer {
+    /// Goes on behind the Head of `current`, which ends at `durable`.
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        folder: Folder,
+        written: Written,
+        current: Arc<SegmentFile>,
+        durable: Position,
+    ) -> Self {
+        Self {
+            shared,
+            folder,
+            written,
+            current,
+            durable,
+            start: durable.offset,
+            spares: VecDeque::new(),
+            spare_refused: false,
+            taken: VecDeque::new(),
+            rotate: false,
+            buffer: Vec::new(),
+            batch: Batch::default(),
+            notices: Vec::new(),
+            mark: MarkState::Due,
+        }
+    }
+
     fn advance(&mut self) -> Result<Step> {
         let orders = self.take_orders();
         if orders.abandoned {
@@ -509,7 +433,8 @@ impl Writer {
         };
     }
 
-    /// What frames can still take in the current segment.
+    /// What frames can still take in the current segment: besides the mark after them, one may
+    /// just be written while an append is measured against this.
     fn left_bytes(&self) -> usize {
         (self.current.len() as usize).saturating_sub(self.start as usize + FRAME_OVERHEAD_BYTES)
     }
@@ -557,7 +482,7 @@ impl Drop for Writer {
 }
 
 /// Encodes the Head of `segment`, which follows `previous`.
-fn put_head(
+pub(super) fn put_head(
     buffer: &mut Vec<u8>,
     segment: &SegmentFile,
     written: &Written,
@@ -581,7 +506,7 @@ fn put_head(
 }
 
 /// Where a buffer that begins at `offset` of `segment` ends.
-fn buffer_end(segment: &SegmentFile, offset: u32, buffer: &[u8]) -> Result<Position> {
+pub(super) fn buffer_end(segment: &SegmentFile, offset: u32, buffer: &[u8]) -> Result<Position> {
     u32::try_from(buffer.len())
         .ok()
         .and_then(|len| offset.checked_add(len))

@@ -375,3 +375,38 @@ fn the_log_of_another_cluster_is_refused() {
     );
     assert!(names(&vfs).contains(&"0000000000000001.seg".to_owned()));
 }
+
+#[test]
+fn reads_stand_firm_while_segments_are_purged_and_used_again() {
+    let mut env = Env::memory();
+    env.vfs = Arc::new(MemVfs::new());
+    let log = Log::open(&env, dir(), CLUSTER, small()).expect("a new log opens");
+    let last = 3_000;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for index in 1..=last {
+                let mut writes = entries(index, index, 300);
+                if index > 100 {
+                    writes.push(Write::Purge(LogId::new(1, index - 100)));
+                }
+                log.append_wait(GROUP, writes).expect("durable");
+            }
+        });
+        let mut seen = 0;
+        while seen < last {
+            let from = log.group(GROUP).purged.map_or(1, |id| id.index.0 + 1);
+            let found = log
+                .read(GROUP, LogIndex(from), LogIndex(from + 20), usize::MAX)
+                .expect("what is there can be read");
+            for pair in found.windows(2) {
+                assert_eq!(pair[0].log_id.index.0 + 1, pair[1].log_id.index.0);
+            }
+            for entry in &found {
+                assert_eq!(entry.body, body(entry.log_id.index.0, 300));
+            }
+            seen = log.group(GROUP).last.map_or(0, |id| id.index.0);
+        }
+    });
+    assert!(log.stats().recycled > 10, "{:?}", log.stats());
+    log.close().expect("the log closes");
+}

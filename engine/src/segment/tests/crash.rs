@@ -36,7 +36,7 @@ fn tell(vfs: &SimVfs, seed: u64) -> Told {
     };
     while told.appends.len() < APPENDS && vfs.is_powered() {
         let (group, writes) = model.next_writes(&rng, u64::from(GROUPS));
-        writes.iter().for_each(|write| model.apply(group, write));
+        model.apply_all(group, &writes);
         let number = told.appends.len();
         log.append(group, writes.clone(), answers.done(number));
         told.appends.push((group, writes));
@@ -113,7 +113,7 @@ fn recover(vfs: &SimVfs, told: &Told, seed: u64, point: u64) {
     // What was found is durable, and the log goes on.
     let rng = SeededRng::new(point);
     let (group, writes) = model.next_writes(&rng, u64::from(GROUPS));
-    writes.iter().for_each(|write| model.apply(group, write));
+    model.apply_all(group, &writes);
     log.append_wait(group, writes)
         .unwrap_or_else(|error| panic!("{context}: {error}"));
     process.workers.abandon();

@@ -109,7 +109,9 @@ fn indexes(log: &Log, group: GroupId) -> Vec<u64> {
 
 /// Answers of appends, in the order in which they came.
 #[derive(Clone, Default)]
-struct Answers(Arc<Mutex<Vec<(usize, Result<()>)>>>);
+struct Answers(Arc<Mutex<Vec<Answer>>>);
+
+type Answer = (usize, Result<()>);
 
 impl Answers {
     fn done(&self, number: usize) -> Done {

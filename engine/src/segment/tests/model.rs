@@ -58,6 +58,12 @@ impl Model {
         self.groups.entry(group).or_default().apply(write);
     }
 
+    pub(super) fn apply_all(&mut self, group: GroupId, writes: &[Write]) {
+        for write in writes {
+            self.apply(group, write);
+        }
+    }
+
     /// Tells how a log differs.
     pub(super) fn difference(&self, log: &Log, groups: u32) -> Option<String> {
         (0..groups).map(GroupId).find_map(|group| {
@@ -109,7 +115,9 @@ impl Model {
                     }]
                 }
             };
-            choices.iter().for_each(|write| state.apply(write));
+            for write in &choices {
+                state.apply(write);
+            }
             writes.extend(choices);
         }
         (group, writes)

@@ -70,7 +70,7 @@ proptest! {
             match op {
                 Op::Append(seed) => {
                     let (group, writes) = model.next_writes(&SeededRng::new(seed), u64::from(GROUPS));
-                    writes.iter().for_each(|write| model.apply(group, write));
+                    model.apply_all(group, &writes);
                     log.append(group, writes, answers.done(number));
                 }
                 Op::Help(steps) => {
