@@ -69,11 +69,13 @@ mod write;
 
 mod front;
 mod index;
+mod plan;
 mod tail;
 
 mod writer;
 mod written;
 
+mod open;
 mod recovery;
 
 mod file;

@@ -263,27 +263,30 @@ fn check_torn(
     buffer: &mut Vec<u8>,
 ) -> Result<()> {
     let position = file.position(end);
-    let damaged = |witness: &SegmentFile, at: u32| {
-        let witness = witness.seq();
-        file.corrupt(
-            end,
-            format!("the frame was durable, as byte {at} of segment {witness} proves"),
-        )
-    };
     let skipped = end.saturating_sub(FRAMES_AT) as usize + 1;
     let behind = bytes.get(skipped..).unwrap_or_default();
-    if let Some(at) = file
-        .codec()
-        .find_mark_beyond(position, behind, end.saturating_add(1))
-    {
-        return Err(damaged(file, at));
+    let start = end.saturating_add(1);
+    if let Some((at, _)) = file.codec().find_mark_beyond(position, behind, start) {
+        let what = format!("the frame was durable, as the one at byte {at} proves");
+        return Err(file.corrupt(end, what));
     }
     for segment in later {
-        let next = &segment.file;
-        next.read_into(buffer, FRAMES_AT.min(next.len()), next.len())?;
-        if let Some(at) = next.codec().find_mark_beyond(position, buffer, FRAMES_AT) {
-            return Err(damaged(next, at));
-        }
+        let witness = &segment.file;
+        witness.read_into(buffer, FRAMES_AT.min(witness.len()), witness.len())?;
+        let Some((at, mark)) = witness
+            .codec()
+            .find_mark_beyond(position, buffer, FRAMES_AT)
+        else {
+            continue;
+        };
+        let seq = witness.seq();
+        let what =
+            format!("the frame was durable, as the one at byte {at} of segment {seq} proves");
+        return match later.first() {
+            // The next segment was durable from its Head on, and its Head does not parse.
+            Some(next) if mark.segment > file.seq() => Err(next.file.corrupt(FRAMES_AT, what)),
+            _ => Err(file.corrupt(end, what)),
+        };
     }
     Ok(())
 }
