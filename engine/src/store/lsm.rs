@@ -267,7 +267,11 @@ impl Lsm {
             removed: plan.upper.iter().map(|table| table.id).collect(),
             checkpoint: None,
         };
-        let moved = |level| plan.upper.iter().map(move |table| (level, Arc::clone(table)));
+        let moved = |level| {
+            plan.upper
+                .iter()
+                .map(move |table| (level, Arc::clone(table)))
+        };
         let publication = Publication {
             edit,
             added: moved(level).collect(),

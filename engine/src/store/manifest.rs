@@ -110,8 +110,8 @@ impl Manifest {
         })
     }
 
-    /// Reads the manifest that `CURRENT` names, cuts an edit that was torn, and makes sure that
-    /// what was read is durable.
+    /// Reads the manifest that `CURRENT` names. If its last edit is torn or not sealed, all that
+    /// is valid is written anew into the next generation: what was read is then durable.
     ///
     /// # Errors
     /// `Corrupt` with file and offset; nothing is changed then.
@@ -143,7 +143,7 @@ impl Manifest {
         if log.len == HEADER_BYTES as u64 {
             return Err(Error::corrupt(&log.path, log.len, "the first edit is gone"));
         }
-        let torn = log.len < contents.len() as u64;
+        let doubtful = log.len < contents.len() as u64 || !sealed;
         let mut manifest = Self {
             vfs: Arc::clone(&env.vfs),
             rng: Arc::clone(&env.rng),
@@ -152,13 +152,10 @@ impl Manifest {
             log,
             state,
         };
-        // What was read may stand in the system's memory only, left there by a killed process.
-        if torn {
+        if doubtful {
+            // What is not sealed may stand in the system's memory only, left there by a killed
+            // process or a failed sync; a later sync of that file would prove nothing.
             manifest.rewrite()?;
-        } else if sealed {
-            manifest.log.sync()?;
-        } else {
-            manifest.log.seal()?;
         }
         sync_dir(&manifest.vfs, dir)?;
         manifest.compact_bytes = manifest.state.encode_as_edit().len() as u64;
@@ -307,7 +304,10 @@ impl State {
         };
         input.end("edit")?;
         if let Some(id) = edit.removed.iter().find(|id| !self.tables.contains_key(id)) {
-            tracing::error!(table = id, "the manifest removes a table that it does not have");
+            tracing::error!(
+                table = id,
+                "the manifest removes a table that it does not have"
+            );
             return Err(input.error("removed tables", "one was never added"));
         }
         self.apply(edit);
@@ -399,7 +399,11 @@ impl LogFile {
 
     fn append(&mut self, kind: u8, body: &[u8]) -> Result<()> {
         let len = u32::try_from(body.len()).map_err(|_| {
-            let message = format!("an edit of {} bytes for {}", body.len(), self.path.display());
+            let message = format!(
+                "an edit of {} bytes for {}",
+                body.len(),
+                self.path.display()
+            );
             Error::new(ErrorKind::Invalid, message)
         })?;
         let mut frame = Encoder::with_capacity(FRAME_HEADER_BYTES + body.len());

@@ -92,10 +92,6 @@ impl Memtable {
         self.bytes.load(Memory::Relaxed)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
     /// Every version in order; only for a memtable that is no longer written.
     pub(super) fn for_each<E>(
         &self,

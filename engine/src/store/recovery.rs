@@ -148,7 +148,9 @@ fn remove_orphans(env: &Env, dir: &Path, manifest: &Manifest, names: &[String]) 
 
 fn remove_manifests(env: &Env, dir: &Path, names: &[String]) -> Result<()> {
     let manifests = names.iter().filter(|name| is_manifest(name));
-    manifests.into_iter().try_for_each(|name| remove(env, dir, name))
+    manifests
+        .into_iter()
+        .try_for_each(|name| remove(env, dir, name))
 }
 
 fn remove(env: &Env, dir: &Path, name: &str) -> Result<()> {

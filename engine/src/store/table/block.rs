@@ -224,8 +224,7 @@ impl Block {
             let start = into.keys.len();
             into.keys
                 .extend_from_within(last.start..last.start + entry.shared);
-            into.keys
-                .extend_from_slice(self.slice(entry.tail, "key")?);
+            into.keys.extend_from_slice(self.slice(entry.tail, "key")?);
             last = start..into.keys.len();
             into.entries.push(Slot {
                 key: last.clone(),
