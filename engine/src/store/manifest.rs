@@ -123,7 +123,6 @@ impl Manifest {
         loop {
             let offset = log.len;
             match log.frame(&contents, offset) {
-                Ok(None) => break,
                 Ok(Some(frame)) => {
                     sealed = frame.kind == KIND_SEAL;
                     if !sealed {
@@ -137,7 +136,8 @@ impl Manifest {
                 Err(problem) if log.anything_follows(&contents, offset) => {
                     return Err(Error::corrupt(&log.path, offset, problem));
                 }
-                Err(_) => break,
+                // The end, or a torn tail.
+                Ok(None) | Err(_) => break,
             }
         }
         if log.len == HEADER_BYTES as u64 {

@@ -4,8 +4,11 @@ use super::*;
 use crate::ErrorKind;
 use crate::env::vfs::mem::MemVfs;
 
+/// Files of a folder, by name.
+type Files = Vec<(String, Vec<u8>)>;
+
 /// The files of a small store with several tables and edits, and what it holds.
-fn small_store() -> (Vec<(String, Vec<u8>)>, Vec<(Bytes, Row)>) {
+fn small_store() -> (Files, Rows) {
     let env = Env::memory();
     let store = open(
         &env,
@@ -37,10 +40,7 @@ fn small_store() -> (Vec<(String, Vec<u8>)>, Vec<(Bytes, Row)>) {
 }
 
 /// Opens copies of the files and reads all rows, forward, backward and one by one.
-fn read_all(
-    files: &[(String, Vec<u8>)],
-    keys: &[(Bytes, Row)],
-) -> crate::Result<Vec<(Bytes, Row)>> {
+fn read_all(files: &[(String, Vec<u8>)], keys: &[(Bytes, Row)]) -> crate::Result<Rows> {
     let env = Env {
         vfs: Arc::new(MemVfs::new()),
         ..Env::memory()
@@ -97,7 +97,7 @@ fn every_changed_byte_of_every_file_is_found_out_or_harmless() {
 fn every_shortened_table_is_found_out() {
     let (files, rows) = small_store();
     for (index, (name, bytes)) in files.iter().enumerate() {
-        if !name.ends_with(".table") {
+        if !is_table_file(name) {
             continue;
         }
         for len in 0..bytes.len() {
@@ -126,7 +126,7 @@ fn a_missing_file_is_found_out() {
 fn tables_that_changed_places_are_found_out() {
     let (mut files, rows) = small_store();
     let tables: Vec<usize> = (0..files.len())
-        .filter(|index| files[*index].0.ends_with(".table"))
+        .filter(|index| is_table_file(&files[*index].0))
         .collect();
     let (a, b) = (tables[0], tables[1]);
     assert_eq!(files[a].1.len(), files[b].1.len());

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::pin::is_table_file;
 use super::{BlockCache, KeyRange, Lsm, NewRow, Row, RowWrite, Store, StoreOptions};
 use crate::env::vfs::OpenMode;
 use crate::env::{Env, Vfs};
@@ -22,6 +23,9 @@ use crate::ids::Revision;
 struct Model {
     rows: BTreeMap<(Bytes, Reverse<u64>), Option<NewRow>>,
 }
+
+/// What a scan yields.
+type Rows = Vec<(Bytes, Row)>;
 
 impl Model {
     fn write(&mut self, revision: u64, writes: &[RowWrite]) {
@@ -38,7 +42,7 @@ impl Model {
         Some(row.at(Revision(*revision)))
     }
 
-    fn scan(&self, range: &KeyRange, at: u64, reverse: bool) -> Vec<(Bytes, Row)> {
+    fn scan(&self, range: &KeyRange, at: u64, reverse: bool) -> Rows {
         let mut keys: Vec<&Bytes> = self.rows.keys().map(|(key, _)| key).collect();
         keys.dedup();
         if reverse {
@@ -106,7 +110,7 @@ fn revision_of(checkpoint: Option<Bytes>) -> u64 {
     })
 }
 
-fn scan(store: &Lsm, range: KeyRange, at: u64, reverse: bool) -> crate::Result<Vec<(Bytes, Row)>> {
+fn scan(store: &Lsm, range: KeyRange, at: u64, reverse: bool) -> crate::Result<Rows> {
     store.scan(range, Revision(at), reverse)?.collect()
 }
 
@@ -140,6 +144,6 @@ fn file_names(vfs: &Arc<dyn Vfs>, dir: &Path) -> Vec<String> {
 
 fn table_names(vfs: &Arc<dyn Vfs>, dir: &Path) -> Vec<String> {
     let mut names = file_names(vfs, dir);
-    names.retain(|name| name.ends_with(".table"));
+    names.retain(|name| is_table_file(name));
     names
 }

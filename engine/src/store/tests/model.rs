@@ -69,7 +69,7 @@ struct Story {
     model: Model,
     revision: u64,
     floor: u64,
-    scans: Vec<(Box<dyn RowIter>, Vec<(Bytes, Row)>)>,
+    scans: Vec<(Box<dyn RowIter>, Rows)>,
 }
 
 impl Story {
