@@ -60,6 +60,12 @@ struct Counters {
     dropped_versions: AtomicU64,
 }
 
+/// Tables whose files are complete, open and durable, but not in the manifest yet.
+struct Adopted {
+    records: Vec<TableRecord>,
+    tables: Vec<(usize, Arc<Table>)>,
+}
+
 /// A change of the levels, once its files are durable.
 struct Publication {
     edit: Edit,
@@ -184,11 +190,7 @@ impl Lsm {
     }
 
     /// Opens finished tables and makes their names durable.
-    fn adopt(
-        &self,
-        written: &mut [WrittenTable],
-        level: usize,
-    ) -> Result<(Vec<TableRecord>, Vec<(usize, Arc<Table>)>)> {
+    fn adopt(&self, written: &mut [WrittenTable], level: usize) -> Result<Adopted> {
         let mut records = Vec::new();
         let mut tables = Vec::new();
         for table in written.iter() {
@@ -209,7 +211,7 @@ impl Lsm {
         for table in written {
             table.publish();
         }
-        Ok((records, tables))
+        Ok(Adopted { records, tables })
     }
 
     /// Makes a change of the levels durable, then visible, as one.
@@ -282,27 +284,27 @@ impl Lsm {
 
     fn finish_compaction(&self, mut compaction: Compaction) -> Result<()> {
         let level = compaction.plan.level + 1;
-        let (records, added) = self.adopt(&mut compaction.outputs, level)?;
+        let adopted = self.adopt(&mut compaction.outputs, level)?;
         let bytes = compaction.outputs.iter().map(|table| table.len).sum();
         let plan = &compaction.plan;
         let inputs = plan.inputs();
         let removed: Vec<_> = inputs.map(|(level, t)| (level, Arc::clone(t))).collect();
         let edit = Edit {
-            added: records,
+            added: adopted.records,
             removed: removed.iter().map(|(_, table)| table.id).collect(),
             checkpoint: None,
         };
         tracing::debug!(
             level,
             inputs = removed.len(),
-            outputs = added.len(),
+            outputs = adopted.tables.len(),
             dropped = compaction.dropped,
             "compacted"
         );
         self.publish(
             Publication {
                 edit,
-                added,
+                added: adopted.tables,
                 removed,
             },
             false,
@@ -343,11 +345,10 @@ impl Store for Lsm {
     fn get(&self, key: &[u8], at: Revision) -> Result<Option<Row>> {
         let at = self.readable(at);
         let version = self.version();
-        let row = |(revision, row): (Revision, Option<super::NewRow>)| row.map(|r| r.at(revision));
         let frozen = version.frozen.iter().map(|frozen| &frozen.memtable);
         for memtable in std::iter::once(&version.active).chain(frozen) {
             if let Some(found) = memtable.get(key, at) {
-                return Ok(row(found));
+                return Ok(found.into_row());
             }
         }
         let hash = hash_key(key);
@@ -355,14 +356,14 @@ impl Store for Lsm {
             if table.properties.covers(key)
                 && let Some(found) = table.get(key, at, hash)?
             {
-                return Ok(row(found));
+                return Ok(found.into_row());
             }
         }
         for level in version.levels.iter().skip(1) {
             if let Some(table) = table_of(level, key)
                 && let Some(found) = table.get(key, at, hash)?
             {
-                return Ok(row(found));
+                return Ok(found.into_row());
             }
         }
         Ok(None)
@@ -409,18 +410,18 @@ impl Store for Lsm {
             return Ok(false);
         };
         let mut written = self.write_tables(&oldest.memtable)?;
-        let (records, added) = self.adopt(&mut written, 0)?;
+        let adopted = self.adopt(&mut written, 0)?;
         let bytes = written.iter().map(|table| table.len).sum();
         let edit = Edit {
-            added: records,
+            added: adopted.records,
             removed: Vec::new(),
             checkpoint: Some(oldest.checkpoint),
         };
-        tracing::debug!(tables = added.len(), bytes, "memtable flushed");
+        tracing::debug!(tables = adopted.tables.len(), bytes, "memtable flushed");
         self.publish(
             Publication {
                 edit,
-                added,
+                added: adopted.tables,
                 removed: Vec::new(),
             },
             true,

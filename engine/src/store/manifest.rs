@@ -110,8 +110,8 @@ impl Manifest {
         })
     }
 
-    /// Reads the manifest that `CURRENT` names, cuts an edit that was torn, and makes sure that
-    /// what was read is durable.
+    /// Reads the manifest that `CURRENT` names. If its last edit is torn or not sealed, all that
+    /// is valid is written anew into the next generation: what was read is then durable.
     ///
     /// # Errors
     /// `Corrupt` with file and offset; nothing is changed then.
@@ -123,7 +123,6 @@ impl Manifest {
         loop {
             let offset = log.len;
             match log.frame(&contents, offset) {
-                Ok(None) => break,
                 Ok(Some(frame)) => {
                     sealed = frame.kind == KIND_SEAL;
                     if !sealed {
@@ -137,13 +136,14 @@ impl Manifest {
                 Err(problem) if log.anything_follows(&contents, offset) => {
                     return Err(Error::corrupt(&log.path, offset, problem));
                 }
-                Err(_) => break,
+                // The end, or a torn tail.
+                Ok(None) | Err(_) => break,
             }
         }
         if log.len == HEADER_BYTES as u64 {
             return Err(Error::corrupt(&log.path, log.len, "the first edit is gone"));
         }
-        let torn = log.len < contents.len() as u64;
+        let doubtful = log.len < contents.len() as u64 || !sealed;
         let mut manifest = Self {
             vfs: Arc::clone(&env.vfs),
             rng: Arc::clone(&env.rng),
@@ -152,13 +152,10 @@ impl Manifest {
             log,
             state,
         };
-        // What was read may stand in the system's memory only, left there by a killed process.
-        if torn {
+        if doubtful {
+            // What is not sealed may stand in the system's memory only, left there by a killed
+            // process or a failed sync; a later sync of that file would prove nothing.
             manifest.rewrite()?;
-        } else if sealed {
-            manifest.log.sync()?;
-        } else {
-            manifest.log.seal()?;
         }
         sync_dir(&manifest.vfs, dir)?;
         manifest.compact_bytes = manifest.state.encode_as_edit().len() as u64;

@@ -17,7 +17,7 @@ use crossbeam_skiplist::map::Entry;
 
 use super::iter::Direction;
 use super::key::Place;
-use super::row::{NewRow, RowParts, RowWrite};
+use super::row::{Found, NewRow, RowParts, RowWrite};
 use crate::ids::Revision;
 
 /// What a row costs beyond its key and value: its node, its buffers' headers.
@@ -79,21 +79,20 @@ impl Memtable {
         self.count.fetch_add(1, Memory::Relaxed);
     }
 
-    /// The newest version not above `at`; a tombstone is `Some((_, None))`.
-    pub(super) fn get(&self, key: &[u8], at: Revision) -> Option<(Revision, Option<NewRow>)> {
+    /// The newest version not above `at`.
+    pub(super) fn get(&self, key: &[u8], at: Revision) -> Option<Found> {
         let probe = Place { key, revision: at };
         let entry = self.lower_bound(Bound::Included(&probe))?;
         let record = entry.key();
-        (record.key() == key).then(|| (record.revision, record.row(*entry.value())))
+        (record.key() == key).then(|| Found {
+            revision: record.revision,
+            row: record.row(*entry.value()),
+        })
     }
 
     /// Bytes held, by estimate.
     pub(super) fn bytes(&self) -> usize {
         self.bytes.load(Memory::Relaxed)
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
     }
 
     /// Every version in order; only for a memtable that is no longer written.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::block_cache::BlockCache;
 use super::manifest::{CURRENT, Manifest, State, TableRecord, is_manifest, sync_dir};
 use super::memtable::Memtable;
-use super::pin::{InstalledTable, table_file_name};
+use super::pin::{InstalledTable, is_table_file, table_file_name};
 use super::table::Table;
 use super::version::{LEVELS, Levels, Version};
 use crate::env::{Env, Vfs};
@@ -98,7 +98,7 @@ fn make_folder(vfs: &Arc<dyn Vfs>, dir: &Path) -> Result<()> {
 /// Begins an empty store. A first start that was cut short leaves a manifest at most; tables
 /// without `CURRENT` mean that a store was here.
 fn begin(env: &Env, dir: &Path, names: &[String]) -> Result<Manifest> {
-    if names.iter().any(|name| is_table(name)) {
+    if names.iter().any(|name| is_table_file(name)) {
         let problem = "the file is missing, yet there are tables";
         return Err(Error::corrupt(&dir.join(CURRENT), 0, problem));
     }
@@ -137,7 +137,7 @@ fn remove_orphans(env: &Env, dir: &Path, manifest: &Manifest, names: &[String]) 
     let tables = manifest.state().tables.keys();
     let named: Vec<String> = tables.map(|id| table_file_name(*id)).collect();
     for name in names {
-        let orphan = is_table(name) && !named.contains(name);
+        let orphan = is_table_file(name) && !named.contains(name);
         if orphan || manifest.is_left_over(name) {
             tracing::info!(file = %dir.join(name).display(), "left-over file removed");
             remove(env, dir, name)?;
@@ -169,8 +169,4 @@ fn file_names(vfs: &Arc<dyn Vfs>, dir: &Path) -> Result<Vec<String>> {
         .map_err(|e| Error::io(format!("list folder {}", dir.display()), e))?;
     let files = entries.into_iter().filter(|entry| !entry.is_dir);
     Ok(files.map(|entry| entry.name).collect())
-}
-
-fn is_table(name: &str) -> bool {
-    name.ends_with(".table")
 }

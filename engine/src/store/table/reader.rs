@@ -22,7 +22,7 @@ use crate::ids::Revision;
 use crate::store::block_cache::{BlockCache, BlockKey};
 use crate::store::iter::Direction;
 use crate::store::key::Place;
-use crate::store::row::NewRow;
+use crate::store::row::{Found, NewRow};
 use crate::{Error, ErrorKind, Result};
 
 /// Bytes read at once by a cursor that will not come back.
@@ -116,14 +116,14 @@ impl Table {
         })
     }
 
-    /// The newest version of a key not above `at`; a tombstone is `Some((_, None))`. `hash` is
-    /// the key's, by [`hash_key`](super::hash_key).
+    /// The newest version of a key not above `at`. `hash` is the key's, by
+    /// [`hash_key`](super::hash_key).
     pub(in crate::store) fn get(
         &self,
         key: &[u8],
         at: Revision,
         hash: u64,
-    ) -> Result<Option<(Revision, Option<NewRow>)>> {
+    ) -> Result<Option<Found>> {
         if self.properties.revision_min > at || !self.filter.may_contain(hash) {
             return Ok(None);
         }
