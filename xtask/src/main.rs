@@ -1,1 +1,48 @@
-//! Writes nothing yet.
+//! The project's own checks: `cargo xtask verify` reads and judges, `cargo xtask fix` repairs.
+//!
+//! # Not here
+//! Running the tests: that is `cargo test --workspace`, and `.ci/run` calls both.
+
+mod fix;
+mod steps;
+mod tidy;
+mod verify;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask <word>
+
+  verify   format, lints, tidy and docs; writes nothing, stops at the first failure
+  fix      formats, applies the lints' own suggestions, records today's lengths
+  tidy     only the house rules, with every complaint";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let root = root();
+    let done = match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["verify"] => verify::run(&root),
+        ["fix"] => fix::run(&root),
+        ["tidy"] => steps::step("tidy", "cargo xtask tidy", || tidy::check(&root)),
+        _ => {
+            steps::say(USAGE);
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            steps::say(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The workspace's folder: the parent of this crate's.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("this crate stands in a folder of the workspace")
+        .to_path_buf()
+}
