@@ -71,3 +71,16 @@ impl Env {
 
 /// Where clocks of simulated worlds start: 2001-09-09, so that times look like times.
 const SIMULATED_WALL_MS: u64 = 1_000_000_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn simulated_worlds_of_one_seed_are_the_same() {
+        let world = || Env::simulated(Arc::new(MemVfs::new()), 7);
+        assert_eq!(world().rng.next_u64(), world().rng.next_u64());
+        assert_eq!(world().clock.wall_ms(), SIMULATED_WALL_MS);
+        assert!(!world().workers.help(), "no job");
+    }
+}

@@ -287,7 +287,7 @@ impl File for Handle {
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.need_writable()?;
         let len = usize::try_from(len).map_err(|_| ErrorKind::FileTooLarge)?;
-        self.file.bytes.write().resize(len, 0);
+        resize(&mut self.file.bytes.write(), len);
         Ok(())
     }
 
@@ -296,7 +296,7 @@ impl File for Handle {
         let len = usize::try_from(len).map_err(|_| ErrorKind::FileTooLarge)?;
         let mut bytes = self.file.bytes.write();
         if bytes.len() < len {
-            bytes.resize(len, 0);
+            resize(&mut bytes, len);
         }
         Ok(())
     }
@@ -310,7 +310,16 @@ impl Debug for Handle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("MemFile")
             .field("bytes", &self.file.bytes.read().len())
-            .finish()
+            .finish_non_exhaustive()
+    }
+}
+
+fn resize(bytes: &mut Vec<u8>, len: usize) {
+    if bytes.is_empty() {
+        // The system hands out zeroed memory lazily: a large reserved file costs little.
+        *bytes = vec![0; len];
+    } else {
+        bytes.resize(len, 0);
     }
 }
 

@@ -13,6 +13,7 @@
 pub mod mem;
 pub mod os;
 mod path;
+pub mod sim;
 
 #[cfg(test)]
 mod conformance;

@@ -13,6 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::{FallocateFlags, FlockOperation};
+use rustix::io::Errno;
 
 use super::{DirEntry, File, OpenMode, Space, Vfs};
 
@@ -161,9 +162,8 @@ impl File for OsFile {
             rustix::fs::fallocate(&self.file, FallocateFlags::empty(), 0, len)
         });
         match allocated {
-            Ok(()) => {}
             // A file system that cannot reserve still gives the length; a full disk shows later.
-            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {}
+            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
             Err(errno) => return Err(errno.into()),
         }
         if self.len()? < len {

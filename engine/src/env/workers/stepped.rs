@@ -37,7 +37,7 @@ impl SteppedWorkers {
     pub fn new(seed: u64) -> Self {
         Self {
             jobs: Arc::new(Jobs {
-                rng: SeededRng::new(seed),
+                rng: SeededRng::new(seed ^ STEPPING),
                 table: Mutex::default(),
                 returned: Condvar::new(),
             }),
@@ -115,6 +115,9 @@ impl Debug for SteppedWorkers {
 
 type JobId = u64;
 
+/// Keeps these choices apart from those that others draw from the same seed.
+const STEPPING: u64 = 0x5354_4550;
+
 struct Jobs {
     rng: SeededRng,
     table: Mutex<Table>,
@@ -151,10 +154,11 @@ impl Jobs {
                 .filter(|(_, entry)| entry.ready && entry.job.is_some())
                 .map(|(id, _)| *id)
                 .collect();
-            match ready.get(self.rng.index(ready.len())) {
-                Some(id) => *id,
-                None => return false,
+            if ready.is_empty() {
+                // Without drawing a number: asking in vain changes no later choice.
+                return false;
             }
+            ready[self.rng.index(ready.len())]
         };
         self.step(chosen);
         true
@@ -421,6 +425,30 @@ mod tests {
         };
         assert_eq!(order(1), order(1));
         assert_ne!(order(1), order(2));
+    }
+
+    #[test]
+    fn a_panic_reaches_the_helper_and_ends_the_job() {
+        let workers = SteppedWorkers::new(1);
+        let handle = spawn(&workers, || panic!("a broken job"));
+        let helping = std::panic::AssertUnwindSafe(|| workers.help());
+        std::panic::catch_unwind(helping).expect_err("the job panics");
+        assert_eq!(workers.job_count(), 0);
+        handle.join();
+    }
+
+    #[test]
+    fn a_job_may_join_itself() {
+        let workers = SteppedWorkers::new(1);
+        let own: Arc<Mutex<Option<JobHandle>>> = Arc::default();
+        let inside = Arc::clone(&own);
+        let handle = spawn(&workers, move || {
+            inside.lock().take().expect("the handle is there").join();
+            Step::Done
+        });
+        *own.lock() = Some(handle.clone());
+        handle.join();
+        assert_eq!(workers.job_count(), 0);
     }
 
     #[test]

@@ -228,7 +228,7 @@ mod tests {
             if steps == 2 {
                 Step::Done
             } else {
-                Step::IdleFor(Duration::from_secs(3600))
+                Step::IdleFor(Duration::from_hours(1))
             }
         });
         enters.recv().expect("the first step runs");
