@@ -20,7 +20,7 @@ pub(crate) fn step(name: &str, remedy: &str, work: impl FnOnce() -> Result<()>) 
 
 /// Runs cargo in the workspace's folder; its output goes to the terminal.
 pub(crate) fn cargo(root: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {
-    let status = Command::new(env!("CARGO"))
+    let status = cargo_command()
         .args(arguments)
         .envs(environment.iter().copied())
         .current_dir(root)
@@ -30,6 +30,11 @@ pub(crate) fn cargo(root: &Path, arguments: &[&str], environment: &[(&str, &str)
         bail!("cargo {} ended with {status}", arguments.join(" "));
     }
     Ok(())
+}
+
+/// The cargo that runs this program.
+pub(crate) fn cargo_command() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
 /// A line for the person at the terminal.

@@ -4,12 +4,12 @@
 //! allowed side, `AND` both. An old `MIT/Apache-2.0` means `OR`.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::Complaint;
+use crate::steps::cargo_command;
 
 /// Licences that ask for no more than their text, or share changes to their own files only.
 const ALLOWED: [&str; 14] = [
@@ -31,7 +31,7 @@ const ALLOWED: [&str; 14] = [
 
 /// Asks cargo for all dependencies and judges each.
 pub(crate) fn check(root: &Path) -> Result<Vec<Complaint>> {
-    let output = Command::new(env!("CARGO"))
+    let output = cargo_command()
         .args(["metadata", "--format-version", "1", "--locked", "--quiet"])
         .current_dir(root)
         .output()
