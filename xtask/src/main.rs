@@ -8,7 +8,7 @@ mod steps;
 mod tidy;
 mod verify;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 const USAGE: &str = "\
@@ -43,7 +43,10 @@ fn main() -> ExitCode {
 
 /// The workspace's folder: the parent of this crate's.
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    // Asked when running: the program may have been built in another copy of the workspace.
+    let crate_folder = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    crate_folder
         .parent()
         .expect("this crate stands in a folder of the workspace")
         .to_path_buf()
