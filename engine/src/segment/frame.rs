@@ -134,9 +134,18 @@ impl FrameCodec {
         bytes: &[u8],
         offset: u32,
     ) -> Option<(u32, Position)> {
-        let heads = bytes.windows(FRAME_HEAD_BYTES);
-        for ((skipped, window), at) in heads.enumerate().zip(offset..) {
-            let Some((_, head)) = parse_head(window) else {
+        let mut skipped = 0;
+        loop {
+            let rest = bytes.get(skipped..)?;
+            // The kind, a frame's fifth byte, is never zero: zeroes are passed in one step.
+            let zeroes = leading_zeroes(rest.get(4..)?);
+            if zeroes > 0 {
+                skipped += zeroes;
+                continue;
+            }
+            let at = offset.checked_add(u32::try_from(skipped).ok()?)?;
+            skipped += 1;
+            let Some((_, head)) = parse_head(rest) else {
                 continue;
             };
             let own = Position {
@@ -146,11 +155,10 @@ impl FrameCodec {
             if head.mark <= position || head.mark > own {
                 continue;
             }
-            if self.parse(bytes.get(skipped..)?, at).is_some() {
+            if self.parse(rest, at).is_some() {
                 return Some((at, head.mark));
             }
         }
-        None
     }
 
     fn checksum(&self, offset: u32, covered: &[u8]) -> u32 {
@@ -159,6 +167,15 @@ impl FrameCodec {
         hasher.update(covered);
         hasher.finalize()
     }
+}
+
+/// How many zeroes stand at the beginning.
+fn leading_zeroes(bytes: &[u8]) -> usize {
+    const CHUNK_BYTES: usize = 64;
+    let empty = |chunk: &&[u8]| chunk.iter().fold(0, |all, byte| all | byte) == 0;
+    let passed = bytes.chunks_exact(CHUNK_BYTES).take_while(empty).count() * CHUNK_BYTES;
+    let rest = bytes.get(passed..).unwrap_or_default();
+    passed + rest.iter().take_while(|byte| **byte == 0).count()
 }
 
 /// Length of the body and the other fields, if they can be those of a frame at all.

@@ -43,6 +43,7 @@ impl Life {
             level_base_bytes: 16_384,
             checkpoint_bytes: 4096,
             partition_file_bytes: 4096,
+            log_segment_bytes: 17 << 20,
             ..Options::default()
         };
         Engine::open_in(self.env.clone(), Path::new("/node"), options)
@@ -218,10 +219,10 @@ fn every_acknowledged_commit_survives_a_power_cut_at_any_io() {
         );
         life.workers.abandon();
         let calls = vfs.io_count();
-        for _ in 0..50 {
+        for _ in 0..40 {
             survive(seed, 1 + rng.below(calls));
             cuts += 1;
         }
     }
-    assert_eq!(cuts, 250);
+    assert_eq!(cuts, 200);
 }
