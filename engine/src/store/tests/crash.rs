@@ -84,7 +84,9 @@ fn after_a_power_cut_at_any_call_a_durable_checkpoint_is_there() {
     for seed in 1..=4 {
         let calls = io_count_of_story(seed);
         for call in 1..=calls {
-            let vfs = SimVfs::new(seed);
+            // The story makes the same calls on every disk; another seed for each cut makes each
+            // lose something else.
+            let vfs = SimVfs::new(1000 * call + seed);
             let durable = Cell::new(0);
             vfs.crash_at(call);
             // A removal that fails for want of power is no error of the story.
