@@ -84,7 +84,9 @@ fn after_a_power_cut_at_any_call_a_durable_checkpoint_is_there() {
     for seed in 1..=4 {
         let calls = io_count_of_story(seed);
         for call in 1..=calls {
-            let vfs = SimVfs::new(seed);
+            // The story makes the same calls on every disk; another seed for each cut makes each
+            // lose something else.
+            let vfs = SimVfs::new(1000 * call + seed);
             let durable = Cell::new(0);
             vfs.crash_at(call);
             // A removal that fails for want of power is no error of the story.
@@ -145,7 +147,7 @@ fn a_failed_sync_of_the_manifest_stops_the_store() {
     store.freeze(blob(1));
     store.flush().expect("the disk works");
     // Without rows the flush writes the manifest alone.
-    store.freeze(blob(1));
+    store.freeze(Bytes::from_static(b"later"));
     vfs.fail_sync_once();
     assert_eq!(
         store.flush().expect_err("the sync failed").kind(),
@@ -165,10 +167,13 @@ fn a_failed_sync_of_the_manifest_stops_the_store() {
     drop(store);
     // Opened without a power cut, the doubtful edit can be read, but no sync of its file would
     // make it durable: it must have been written anew.
-    assert_sound(&open(&env, tiny()), 1);
+    let opened = open(&env, tiny()).checkpoint();
     vfs.power_off();
     vfs.power_on();
-    assert_sound(&open(&env, tiny()), 1);
+    let store = open(&env, tiny());
+    assert_eq!(store.checkpoint(), opened);
+    let found = scan(&store, KeyRange::all(), u64::MAX, false);
+    assert_eq!(found.expect("nothing is damaged"), expected);
 }
 
 #[test]
