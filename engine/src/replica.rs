@@ -386,6 +386,7 @@ impl Replica {
         drop(writer);
         inner.note_durable()?;
         inner.flushed.notify_all();
+        old.store.close();
         let old_dir = inner.dir.join(rooms_name(old.number));
         if let Err(error) = inner.shared.env.vfs.remove_dir_all(&old_dir) {
             tracing::warn!(%error, dir = %old_dir.display(), "a replaced state folder stays");
