@@ -200,6 +200,34 @@ fn a_full_disk_refuses_the_flush_and_poisons_nothing() {
 }
 
 #[test]
+fn a_manifest_that_finds_no_room_to_be_written_anew_grows_on() {
+    let vfs = SimVfs::new(11);
+    let env = env_on(&vfs, 11);
+    let store = open(&env, tiny());
+    let used = || {
+        let space = env.vfs.space(&dir()).expect("a disk");
+        space.total_bytes - space.free_bytes
+    };
+    let large = |n: u8| Bytes::from(vec![n; 50_000]);
+    for n in 1..9 {
+        store.freeze(large(n));
+        // Room for the edit and its seal, not for another manifest.
+        vfs.set_capacity(used() + 51_000);
+        assert!(store.flush().expect("there is room"));
+    }
+    let names = file_names(&env.vfs, &dir());
+    assert_eq!(names, ["CURRENT", "MANIFEST-0000000000000001"]);
+    vfs.set_capacity(1 << 30);
+    store.freeze(large(9));
+    assert!(store.flush().expect("there is room"));
+    assert!(used() < 60_000);
+    drop(store);
+    vfs.power_off();
+    vfs.power_on();
+    assert_eq!(open(&env, tiny()).checkpoint(), Some(large(9)));
+}
+
+#[test]
 fn a_compaction_that_cannot_write_leaves_all_as_it_was() {
     let vfs = SimVfs::new(10);
     let env = env_on(&vfs, 10);
