@@ -244,9 +244,9 @@ fn a_power_cut_while_installing_leaves_the_old_state_or_the_new() {
             "I/O {crash_at}: at entry {applied}"
         );
         if applied == 300 {
-            new += 1
+            new += 1;
         } else {
-            old += 1
+            old += 1;
         }
         apply(&to, applied + 1..=300);
         assert_same(&from, &to);
