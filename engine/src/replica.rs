@@ -1,0 +1,588 @@
+//! One Raft group's state on this node: open → apply* / read* → checkpoint → close.
+//!
+//! ```text
+//!   log entries ──► apply (one at a time) ──► store · partitions · cache · state
+//!                                               │ revision published
+//!   get · scan · count · fetch · topic  ◄───────┘ any thread, never waiting for apply
+//!
+//!   group-N/state-000001/{store,partitions}     the folder in use: the highest number
+//!   group-N/incoming                            a checkpoint being received
+//! ```
+//!
+//! Nothing here is synced on the request path: the log covers it. A *checkpoint* begins at an
+//! entry's end (the memtable is frozen, partition buffers are written, the state is encoded) and
+//! becomes durable in the background; after a crash the log is replayed from there.
+//!
+//! # Invariants
+//! - Entries are applied in order, each once; the revision is published after its entry.
+//! - What is read at a revision never changes, from the floor up to the published revision.
+//! - After a fault every apply answers `Stopped`.
+//!
+//! # Not here
+//! Whether an entry is committed and synced (see `engine-raft`, and [`crate::Engine`] alone).
+
+mod jobs;
+mod read;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::{Condvar, Mutex, RwLock};
+
+use crate::apply::Apply;
+use crate::cache::RowCache;
+use crate::checkpoint::writer::{partitions_dir, store_dir};
+use crate::checkpoint::{CheckpointReader, CheckpointView, CheckpointWriter};
+use crate::command::{Outcome, Payload};
+use crate::env::{Env, JobHandle};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::{Boot, GroupId, KeyspaceId, LogId, LogIndex, NodeId, Revision, TopicId};
+use crate::options::ValidOptions;
+use crate::query::ReplicaView;
+use crate::queue::{PartitionLengths, Partitions};
+use crate::state::State;
+use crate::store::{BlockCache, Lsm, Store};
+
+/// What the groups of a node share.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// The doors to the world.
+    pub env: Env,
+    /// The cache of rows.
+    pub rows: Arc<RowCache>,
+    /// The cache of table blocks.
+    pub blocks: Arc<BlockCache>,
+    /// Sizes and budgets.
+    pub options: ValidOptions,
+}
+
+impl Shared {
+    /// Caches of the configured sizes.
+    pub fn new(env: Env, options: ValidOptions) -> Self {
+        let rows = Arc::new(RowCache::new(options.get().row_cache_bytes));
+        let blocks = BlockCache::new(options.get().block_cache_bytes);
+        Self {
+            env,
+            rows,
+            blocks,
+            options,
+        }
+    }
+}
+
+/// One group's state; a cheap handle.
+#[derive(Clone)]
+pub struct Replica {
+    inner: Arc<Inner>,
+}
+
+type Listener<T> = Box<dyn Fn(T) + Send + Sync>;
+
+struct Inner {
+    shared: Shared,
+    group: GroupId,
+    dir: PathBuf,
+    /// Changed only by apply and install, one at a time.
+    writer: Mutex<Writer>,
+    /// What readers hold: replaced as a whole by an installed checkpoint.
+    rooms: RwLock<Arc<Rooms>>,
+    catalog: RwLock<Arc<Catalog>>,
+    /// The newest revision that readers may see.
+    published: AtomicU64,
+    floor: AtomicU64,
+    /// Frozen and not yet durable, oldest first.
+    freezing: Mutex<VecDeque<PartitionLengths>>,
+    flushed: Condvar,
+    /// Held by a step of a job, so that an install finds none at work.
+    checkpointing: Mutex<()>,
+    compacting: Mutex<()>,
+    stopping: AtomicBool,
+    fault: Mutex<Option<Error>>,
+    /// The newest durable checkpoint.
+    durable: Mutex<Option<CheckpointView>>,
+    jobs: Mutex<Vec<JobHandle>>,
+    on_published: RwLock<Vec<Listener<Revision>>>,
+    on_checkpoint: RwLock<Vec<Listener<LogId>>>,
+    on_ready: RwLock<Vec<Listener<()>>>,
+}
+
+struct Writer {
+    state: State,
+    /// Bytes applied since the last checkpoint began.
+    uncovered_bytes: u64,
+}
+
+/// The folder in use.
+#[derive(Debug)]
+struct Rooms {
+    number: u64,
+    store: Lsm,
+    partitions: Partitions,
+}
+
+/// Names, for readers: replaced whenever one is added.
+#[derive(Debug, Default)]
+struct Catalog {
+    keyspaces: BTreeMap<String, KeyspaceId>,
+    topics: BTreeMap<String, (TopicId, u32)>,
+}
+
+impl Catalog {
+    fn of(state: &State) -> Arc<Self> {
+        Arc::new(Self {
+            keyspaces: state.keyspaces.clone(),
+            topics: state
+                .topics
+                .iter()
+                .map(|(name, topic)| (name.clone(), (topic.id, topic.partitions)))
+                .collect(),
+        })
+    }
+}
+
+impl Replica {
+    /// Opens a group's folder, or makes it; the caller then applies the log from
+    /// [`Replica::applied`] on.
+    ///
+    /// # Errors
+    /// `Corrupt` names the damaged file and offset; `Io` the failed operation.
+    pub fn open(shared: &Shared, group: GroupId, dir: &Path) -> Result<Self> {
+        let rooms_dir = clean_folder(&shared.env, dir)?;
+        let (rooms, state) = Rooms::open(shared, group, dir, rooms_dir)?;
+        let inner = Arc::new(Inner {
+            shared: shared.clone(),
+            group,
+            dir: dir.to_owned(),
+            catalog: RwLock::new(Catalog::of(&state)),
+            published: AtomicU64::new(state.revision.0),
+            floor: AtomicU64::new(state.floor.0),
+            writer: Mutex::new(Writer {
+                state,
+                uncovered_bytes: 0,
+            }),
+            rooms: RwLock::new(Arc::new(rooms)),
+            freezing: Mutex::default(),
+            flushed: Condvar::new(),
+            checkpointing: Mutex::default(),
+            compacting: Mutex::default(),
+            stopping: AtomicBool::new(false),
+            fault: Mutex::default(),
+            durable: Mutex::default(),
+            jobs: Mutex::default(),
+            on_published: RwLock::default(),
+            on_checkpoint: RwLock::default(),
+            on_ready: RwLock::default(),
+        });
+        inner.note_durable()?;
+        jobs::spawn(&inner);
+        Ok(Self { inner })
+    }
+
+    /// Applies one entry of the log: the only way that state changes.
+    ///
+    /// Answers one outcome for each command of the entry. The caller applies every entry once,
+    /// in order, after this node's own log has synced it.
+    ///
+    /// # Durability
+    /// None of its own: the log holds the entry until a checkpoint covers it.
+    ///
+    /// # Errors
+    /// A fault of this node, never of the request: the node must stop. The state may then hold
+    /// part of the entry and is not used again.
+    pub fn apply(&self, log_id: LogId, payload: &Payload) -> Result<Vec<Outcome>> {
+        let inner = &*self.inner;
+        self.check_fault()?;
+        let mut writer = inner.writer.lock();
+        let expected = writer
+            .state
+            .applied
+            .map_or(1, |applied| applied.index.0 + 1);
+        if log_id.index != LogIndex(expected) {
+            let context = format!("apply entry {log_id}: entry {expected} is next");
+            return Err(Error::new(ErrorKind::Invalid, context));
+        }
+        let rooms = inner.rooms.read().clone();
+        let names = (writer.state.keyspaces_made, writer.state.topics_made);
+        let before = writer.state.revision;
+        let rows = &inner.shared.rows;
+        let applied = Apply::new(
+            inner.group,
+            &mut writer.state,
+            &rooms.store,
+            &rooms.partitions,
+            rows,
+        )
+        .entry(log_id, payload)
+        .map_err(|error| inner.poison(error))?;
+        if names != (writer.state.keyspaces_made, writer.state.topics_made) {
+            *inner.catalog.write() = Catalog::of(&writer.state);
+        }
+        inner.floor.store(writer.state.floor.0, Ordering::Release);
+        inner
+            .published
+            .store(writer.state.revision.0, Ordering::Release);
+        writer.uncovered_bytes += payload_bytes(payload);
+        let options = inner.shared.options.get();
+        if rooms.store.memtable_bytes() >= options.memtable_bytes
+            || writer.uncovered_bytes >= options.checkpoint_bytes
+        {
+            inner.freeze(&mut writer, &rooms)?;
+        }
+        let revision = writer.state.revision;
+        drop(writer);
+        if revision != before {
+            for listener in inner.on_published.read().iter() {
+                listener(revision);
+            }
+        }
+        Ok(applied)
+    }
+
+    /// Whether an apply would not have to wait for a flush.
+    pub fn ready(&self) -> bool {
+        !self.inner.rooms.read().store.stalled()
+    }
+
+    /// Calls back whenever a flush has made room.
+    pub fn on_ready(&self, listener: Box<dyn Fn() + Send + Sync>) {
+        self.inner
+            .on_ready
+            .write()
+            .push(Box::new(move |()| listener()));
+    }
+
+    /// Calls back after each entry that changed something, with the published revision.
+    pub fn on_published(&self, listener: Box<dyn Fn(Revision) + Send + Sync>) {
+        self.inner.on_published.write().push(listener);
+    }
+
+    /// Calls back after each checkpoint has become durable. Listeners must not wait for the
+    /// replica: they may run inside an apply that waits for a flush.
+    pub fn on_checkpoint(&self, listener: Box<dyn Fn(LogId) + Send + Sync>) {
+        self.inner.on_checkpoint.write().push(listener);
+    }
+
+    /// The last applied entry.
+    pub fn applied(&self) -> Option<LogId> {
+        self.inner.writer.lock().state.applied
+    }
+
+    /// The last applied membership, and the entry that set it.
+    pub fn membership(&self) -> Option<(LogId, Bytes)> {
+        self.inner.writer.lock().state.membership.clone()
+    }
+
+    /// The last announced start of each node.
+    pub fn boots(&self) -> BTreeMap<NodeId, Boot> {
+        self.inner.writer.lock().state.boots.clone()
+    }
+
+    /// The latest time seen in an entry, milliseconds since 1970.
+    pub fn now_ms(&self) -> u64 {
+        self.inner.writer.lock().state.now_ms
+    }
+
+    /// When a [`Tick`](crate::command::Command::Tick) will have something to do.
+    pub fn next_due_ms(&self) -> Option<u64> {
+        self.inner.writer.lock().state.sessions.next_due_ms()
+    }
+
+    /// Where the replica stands.
+    pub fn view(&self) -> ReplicaView {
+        let checkpoint = self.checkpoint().map(|checkpoint| checkpoint.log_id);
+        let writer = self.inner.writer.lock();
+        ReplicaView {
+            applied: writer.state.applied,
+            revision: writer.state.revision,
+            floor: writer.state.floor,
+            digest: writer.state.digest,
+            checkpoint,
+        }
+    }
+
+    /// Begins a checkpoint at the last applied entry; it becomes durable in the background.
+    ///
+    /// # Errors
+    /// A fault of this node.
+    pub fn begin_checkpoint(&self) -> Result<()> {
+        self.check_fault()?;
+        let mut writer = self.inner.writer.lock();
+        if writer.state.applied.is_none() {
+            return Ok(());
+        }
+        let rooms = self.inner.rooms.read().clone();
+        self.inner.freeze(&mut writer, &rooms)
+    }
+
+    /// Waits until every checkpoint that has begun is durable.
+    ///
+    /// # Errors
+    /// The fault that keeps it from becoming durable.
+    pub fn wait_for_checkpoint(&self) -> Result<()> {
+        self.inner
+            .wait_until(|inner| inner.freezing.lock().is_empty())
+    }
+
+    /// The newest durable checkpoint.
+    pub fn checkpoint(&self) -> Option<CheckpointView> {
+        self.inner.durable.lock().clone()
+    }
+
+    /// Reads the newest durable checkpoint while the node goes on working.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none yet.
+    pub fn read_checkpoint(&self) -> Result<CheckpointReader> {
+        let rooms = self.inner.rooms.read().clone();
+        rooms.read_checkpoint(&self.inner.shared.env)
+    }
+
+    /// Prepares to receive a checkpoint from a peer; one at a time.
+    ///
+    /// # Errors
+    /// `Io` or `Full` from the disk.
+    pub fn begin_install(&self) -> Result<CheckpointWriter> {
+        CheckpointWriter::new(self.inner.shared.env.clone(), self.inner.dir.join(INCOMING))
+    }
+
+    /// Replaces the whole state by a received checkpoint.
+    ///
+    /// # Durability
+    /// Once this returns, a crash falls back to the received checkpoint; before, to the old one.
+    ///
+    /// # Errors
+    /// `Corrupt` if the checkpoint is incomplete or damaged: the old state is still in use.
+    pub fn install(&self, received: CheckpointWriter) -> Result<()> {
+        let inner = &*self.inner;
+        let _checkpointing = inner.checkpointing.lock();
+        let _compacting = inner.compacting.lock();
+        let mut writer = inner.writer.lock();
+        let old = inner.rooms.read().clone();
+        let number = old.number + 1;
+        received.finish(&inner.dir.join(rooms_name(number)))?;
+        let (rooms, state) = Rooms::open(&inner.shared, inner.group, &inner.dir, number)?;
+        inner.freezing.lock().clear();
+        *inner.catalog.write() = Catalog::of(&state);
+        *inner.rooms.write() = Arc::new(rooms);
+        inner.shared.rows.clear();
+        inner.floor.store(state.floor.0, Ordering::Release);
+        inner.published.store(state.revision.0, Ordering::Release);
+        let (applied, revision) = (state.applied, state.revision);
+        *writer = Writer {
+            state,
+            uncovered_bytes: 0,
+        };
+        drop(writer);
+        inner.note_durable()?;
+        inner.flushed.notify_all();
+        let old_dir = inner.dir.join(rooms_name(old.number));
+        if let Err(error) = inner.shared.env.vfs.remove_dir_all(&old_dir) {
+            tracing::warn!(%error, dir = %old_dir.display(), "a replaced state folder stays");
+        }
+        for listener in inner.on_published.read().iter() {
+            listener(revision);
+        }
+        if let Some(applied) = applied {
+            for listener in inner.on_checkpoint.read().iter() {
+                listener(applied);
+            }
+        }
+        Ok(())
+    }
+
+    /// The fault that stopped this replica, if one did.
+    pub fn fault(&self) -> Option<Error> {
+        self.inner.fault.lock().as_ref().map(Error::again)
+    }
+
+    /// Stops the background jobs. What no checkpoint covers is replayed from the log.
+    ///
+    /// # Errors
+    /// The fault that stopped the replica before.
+    pub fn close(&self) -> Result<()> {
+        self.inner.stop();
+        match self.fault() {
+            Some(fault) => Err(fault),
+            None => Ok(()),
+        }
+    }
+
+    fn check_fault(&self) -> Result<()> {
+        match &*self.inner.fault.lock() {
+            Some(fault) => {
+                let context = format!("the replica has stopped: {fault}");
+                Err(Error::new(ErrorKind::Stopped, context))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Inner {
+    /// Remembers what the newest durable checkpoint covers.
+    fn note_durable(&self) -> Result<Option<LogId>> {
+        let rooms = self.rooms.read().clone();
+        if rooms.store.checkpoint().is_none() {
+            return Ok(None);
+        }
+        let view = rooms.read_checkpoint(&self.shared.env)?.view().clone();
+        let log_id = view.log_id;
+        *self.durable.lock() = Some(view);
+        Ok(Some(log_id))
+    }
+
+    /// Freezes the present state as a checkpoint; waits while too many are on their way.
+    fn freeze(&self, writer: &mut Writer, rooms: &Rooms) -> Result<()> {
+        self.wait_until(|_| !rooms.store.stalled())?;
+        let lengths = rooms
+            .partitions
+            .flush()
+            .map_err(|error| self.poison(error))?;
+        let state = writer.state.encode(&lengths);
+        // In this order under one lock: the job takes the front of both queues together.
+        let mut freezing = self.freezing.lock();
+        freezing.push_back(lengths);
+        rooms.store.freeze(state);
+        drop(freezing);
+        writer.uncovered_bytes = 0;
+        self.wake_jobs();
+        Ok(())
+    }
+
+    fn wait_until(&self, done: impl Fn(&Self) -> bool) -> Result<()> {
+        loop {
+            if let Some(fault) = &*self.fault.lock() {
+                return Err(fault.again());
+            }
+            if done(self) {
+                return Ok(());
+            }
+            if !self.shared.env.workers.help() {
+                let mut freezing = self.freezing.lock();
+                self.flushed
+                    .wait_for(&mut freezing, Duration::from_millis(10));
+            }
+        }
+    }
+
+    fn poison(&self, error: Error) -> Error {
+        tracing::error!(group = self.group.0, %error, "the replica stops");
+        let again = error.again();
+        self.fault.lock().get_or_insert(error);
+        self.flushed.notify_all();
+        again
+    }
+
+    fn wake_jobs(&self) {
+        for job in self.jobs.lock().iter() {
+            job.wake();
+        }
+    }
+
+    fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        let jobs = std::mem::take(&mut *self.jobs.lock());
+        for job in jobs {
+            job.wake();
+            job.join();
+        }
+    }
+}
+
+impl Rooms {
+    fn open(shared: &Shared, group: GroupId, dir: &Path, number: u64) -> Result<(Self, State)> {
+        let dir = dir.join(rooms_name(number));
+        let blocks = shared.blocks.clone();
+        let store = Lsm::open(
+            &shared.env,
+            &store_dir(&dir),
+            shared.options.store(),
+            blocks,
+        )?;
+        let (state, lengths) = match store.checkpoint() {
+            Some(checkpoint) => State::decode(checkpoint)?,
+            None => (State::new(), PartitionLengths::default()),
+        };
+        let queue = shared.options.queue();
+        let partitions =
+            Partitions::open(&shared.env, &partitions_dir(&dir), group, queue, &lengths)?;
+        Ok((
+            Self {
+                number,
+                store,
+                partitions,
+            },
+            state,
+        ))
+    }
+
+    fn read_checkpoint(&self, env: &Env) -> Result<CheckpointReader> {
+        let pin = self.store.pin();
+        CheckpointReader::new(env.vfs.clone(), pin, |lengths| self.partitions.pin(lengths))
+    }
+}
+
+impl fmt::Debug for Replica {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replica")
+            .field("group", &self.inner.group)
+            .finish_non_exhaustive()
+    }
+}
+
+const INCOMING: &str = "incoming";
+const ROOMS_PREFIX: &str = "state-";
+
+fn rooms_name(number: u64) -> String {
+    format!("{ROOMS_PREFIX}{number:06}")
+}
+
+/// Removes what an interrupted install left behind; answers the number of the folder in use.
+fn clean_folder(env: &Env, dir: &Path) -> Result<u64> {
+    let failed = |source| Error::io(format!("prepare {}", dir.display()), source);
+    env.vfs.create_dir_all(dir).map_err(failed)?;
+    let entries = env.vfs.list(dir).map_err(failed)?;
+    let numbers = entries.iter().filter_map(|entry| {
+        entry
+            .name
+            .strip_prefix(ROOMS_PREFIX)
+            .and_then(|number| number.parse::<u64>().ok())
+    });
+    let newest = numbers.max().unwrap_or(1);
+    for entry in &entries {
+        if entry.is_dir && entry.name != rooms_name(newest) {
+            env.vfs
+                .remove_dir_all(&dir.join(&entry.name))
+                .map_err(failed)?;
+        }
+    }
+    let rooms = dir.join(rooms_name(newest));
+    env.vfs.create_dir_all(&store_dir(&rooms)).map_err(failed)?;
+    env.vfs
+        .create_dir_all(&partitions_dir(&rooms))
+        .map_err(failed)?;
+    env.vfs.sync_dir(&rooms).map_err(failed)?;
+    env.vfs.sync_dir(dir).map_err(failed)?;
+    if let Some(parent) = dir.parent() {
+        env.vfs.sync_dir(parent).map_err(failed)?;
+    }
+    Ok(newest)
+}
+
+fn payload_bytes(payload: &Payload) -> u64 {
+    let bytes = match payload {
+        Payload::Blank => 0,
+        Payload::Membership(membership) => membership.len(),
+        Payload::Batch(batch) => batch
+            .commands
+            .iter()
+            .map(crate::command::Command::size_hint)
+            .sum(),
+    };
+    bytes as u64
+}
