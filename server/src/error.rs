@@ -21,14 +21,14 @@ pub(crate) enum Error {
     Overloaded(&'static str),
     /// The caller's time is over; what was begun goes on.
     DeadlinePassed,
-    /// This process is stopping and takes nothing new.
-    Stopping,
     /// Replication could not do it.
     Raft(engine_raft::Error),
     /// Reading from this node's disk failed.
     Engine(engine::Error),
     /// What the leader answered to a request that went on to it.
     Relayed(Status),
+    /// The leader could not be asked.
+    LeaderUnreachable(String),
     /// The leader was asked and its answer was lost on the way.
     RelayLost(Status),
     /// Something that cannot be happened.

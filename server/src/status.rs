@@ -51,11 +51,9 @@ pub(crate) fn status(error: Error, effect: Effect) -> Status {
             "TIMEOUT",
             "the request's time is over".to_owned(),
         ),
-        Error::Stopping => Verdict::certain(
-            Code::Unavailable,
-            "SHUTTING_DOWN",
-            "the node is stopping: ask another".to_owned(),
-        ),
+        Error::LeaderUnreachable(what) => {
+            Verdict::certain(Code::Unavailable, "LEADER_UNREACHABLE", what)
+        }
         Error::Raft(error) => raft(&error),
         Error::Engine(error) => engine(&error),
         Error::Bug(what) => {
@@ -125,7 +123,7 @@ impl Verdict {
 
 fn relay_lost(status: &Status) -> Verdict {
     let message = format!("the leader's answer was lost: {}", status.message());
-    if status.code() == Code::DeadlineExceeded {
+    if matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled) {
         Verdict::unknown(Code::DeadlineExceeded, "TIMEOUT", message)
     } else {
         Verdict::unknown(Code::Unavailable, "LEADER_UNREACHABLE", message)
@@ -188,3 +186,49 @@ fn out_of_range(range: Range) -> Verdict {
     };
     Verdict::certain(Code::OutOfRange, reason, message)
 }
+
+/// Replication could not do it. A leader that loses its office hears of its proposals' fate
+/// from nobody, so what is not refused before it is proposed is unknown.
+fn raft(error: &engine_raft::Error) -> Verdict {
+    use engine_raft::Error as Raft;
+
+    let message = error.to_string();
+    match error {
+        Raft::NotLeader { leader } => Verdict {
+            leader: leader
+                .as_ref()
+                .map(|(_, member)| member.client_address.clone()),
+            ..Verdict::certain(Code::Unavailable, "NOT_LEADER", message)
+        },
+        Raft::NoQuorum => Verdict::unknown(Code::Unavailable, "NO_QUORUM", message),
+        Raft::Overloaded => Verdict::certain(Code::ResourceExhausted, "OVERLOADED", message),
+        Raft::Timeout => Verdict::unknown(Code::DeadlineExceeded, "TIMEOUT", message),
+        Raft::ShuttingDown => Verdict::unknown(Code::Unavailable, "SHUTTING_DOWN", message),
+        Raft::UnknownGroup => Verdict::certain(Code::NotFound, "UNKNOWN_GROUP", message),
+        Raft::Engine(error) => engine(error),
+        Raft::Invalid(_) => Verdict::certain(Code::FailedPrecondition, "MEMBERSHIP_INVALID", message),
+        Raft::Fatal(_) => Verdict::unknown(Code::Internal, "NODE_FAILED", message),
+    }
+}
+
+/// This node is hurt.
+fn engine(error: &engine::Error) -> Verdict {
+    let message = error.to_string();
+    match error.kind() {
+        ErrorKind::Io => Verdict::unknown(Code::Internal, "DISK_FAILED", message),
+        ErrorKind::Corrupt => Verdict::unknown(Code::DataLoss, "CORRUPT", message),
+        ErrorKind::Full => Verdict::certain(Code::ResourceExhausted, "DISK_FULL", message),
+        ErrorKind::Invalid => Verdict::certain(Code::InvalidArgument, "COMMAND_INVALID", message),
+        ErrorKind::OutOfRange => Verdict::certain(Code::OutOfRange, "OUT_OF_RANGE", message),
+        ErrorKind::NotFound => Verdict::certain(Code::NotFound, "NOT_FOUND", message),
+        ErrorKind::Locked => Verdict::certain(Code::Unavailable, "DATA_LOCKED", message),
+        ErrorKind::Stopped => Verdict::unknown(Code::Unavailable, "SHUTTING_DOWN", message),
+        ErrorKind::Unsupported => {
+            Verdict::certain(Code::Unimplemented, "FORMAT_UNSUPPORTED", message)
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "status_tests.rs"]
+mod tests;

@@ -4,7 +4,7 @@ use engine::limits;
 
 /// One rule of the wire, broken. Nothing has happened.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Invalid {
+pub(crate) enum Invalid {
     /// Keys name something; the empty one would name everything.
     #[error("{field} is empty: a key has 1 to {} bytes", limits::KEY_BYTES_MAX)]
     KeyEmpty {
@@ -112,7 +112,7 @@ pub enum Invalid {
 
 impl Invalid {
     /// The stable word for programs.
-    pub fn reason(&self) -> &'static str {
+    pub(crate) fn reason(&self) -> &'static str {
         match self {
             Self::KeyEmpty { .. } => "KEY_EMPTY",
             Self::KeyTooLong { .. } => "KEY_TOO_LONG",
