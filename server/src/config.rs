@@ -123,9 +123,8 @@ impl FromStr for MemberArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let form = || {
-            format!("write ID=PEER,CLIENT, for example 1=n1:7201,n1:7101, instead of {text:?}")
-        };
+        let form =
+            || format!("write ID=PEER,CLIENT, for example 1=n1:7201,n1:7101, instead of {text:?}");
         let (node, addresses) = text.split_once('=').ok_or_else(form)?;
         let (peer, client) = addresses.split_once(',').ok_or_else(form)?;
         if !dialable(peer) || !dialable(client) {

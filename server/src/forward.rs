@@ -147,3 +147,22 @@ fn failed(address: &str, status: Status) -> Error {
     }
     Error::RelayLost(status)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_leader_that_is_not_there_was_surely_not_asked() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = free.local_addr().expect("an address").to_string();
+        drop(free);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        for address in [address.as_str(), "no address"] {
+            let sent = Forward::default()
+                .send(address, pb::PutRequest::default(), deadline)
+                .await;
+            assert!(matches!(sent, Err(Error::LeaderUnreachable(_))), "{sent:?}");
+        }
+    }
+}

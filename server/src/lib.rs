@@ -20,8 +20,8 @@
 mod config;
 mod server;
 
-mod service;
 mod query;
+mod service;
 mod wire;
 
 mod admission;

@@ -44,12 +44,7 @@ pub(crate) fn topic(replica: &Replica, name: &str) -> Result<TopicView, Error> {
     })
 }
 
-fn of_rows(
-    replica: &Replica,
-    keyspace: &str,
-    at: Option<Revision>,
-    error: engine::Error,
-) -> Error {
+fn of_rows(replica: &Replica, keyspace: &str, at: Option<Revision>, error: engine::Error) -> Error {
     match (error.kind(), at) {
         (ErrorKind::NotFound, _) => Error::Absent(Absent::Keyspace(keyspace.to_owned())),
         (ErrorKind::OutOfRange, Some(asked)) => {

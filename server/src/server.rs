@@ -35,9 +35,7 @@ use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 
 use crate::closing::{Close, Closing, closing};
 use crate::config::{BootstrapMember, ServerConfig};
-use crate::service::{
-    ClusterService, CommitService, Desk, KvService, LogService, TopicsService,
-};
+use crate::service::{ClusterService, CommitService, Desk, KvService, LogService, TopicsService};
 
 /// Most requests at once on one connection.
 const STREAMS_MAX: u32 = 1024;
@@ -64,10 +62,7 @@ const PEER_DRAIN_MAX: Duration = Duration::from_millis(500);
 /// # Errors
 /// If the node cannot start (a taken port, a folder in use, damaged data), and if it fails while
 /// serving: it must then be looked at before it is started again.
-pub async fn run(
-    config: ServerConfig,
-    shutdown: impl Future<Output = ()>,
-) -> anyhow::Result<()> {
+pub async fn run(config: ServerConfig, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
     let server = start(config).await?;
     let failure = tokio::select! {
         () = shutdown => None,
@@ -104,9 +99,9 @@ impl Bound {
     /// Names the address that cannot be had.
     pub async fn bind(config: &ServerConfig) -> anyhow::Result<Self> {
         let bind = async |address: SocketAddr, name: &str| {
-            TcpListener::bind(address)
-                .await
-                .with_context(|| format!("bind {address}: choose another --{name}, or stop its user"))
+            TcpListener::bind(address).await.with_context(|| {
+                format!("bind {address}: choose another --{name}, or stop its user")
+            })
         };
         let client = bind(config.listen, "listen").await?;
         let peer = bind(config.peer_listen, "peer-listen").await?;
@@ -329,11 +324,7 @@ fn reflection() -> Result<ServerReflectionServer<impl ServerReflection>, Reflect
 }
 
 /// Serves `routes` on `port` until `closing` becomes true and all connections are gone.
-async fn listen(
-    port: TcpListener,
-    routes: Routes,
-    mut closing: Closing,
-) -> anyhow::Result<()> {
+async fn listen(port: TcpListener, routes: Routes, mut closing: Closing) -> anyhow::Result<()> {
     let incoming = TcpIncoming::from(port).with_nodelay(Some(true));
     Server::builder()
         .max_concurrent_streams(STREAMS_MAX)

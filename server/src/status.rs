@@ -33,11 +33,9 @@ pub(crate) fn status(error: Error, effect: Effect) -> Status {
     let verdict = match error {
         Error::Relayed(status) => return status,
         Error::RelayLost(status) => relay_lost(&status),
-        Error::Invalid(invalid) => Verdict::certain(
-            Code::InvalidArgument,
-            invalid.reason(),
-            invalid.to_string(),
-        ),
+        Error::Invalid(invalid) => {
+            Verdict::certain(Code::InvalidArgument, invalid.reason(), invalid.to_string())
+        }
         Error::Refused(refusal) => refused(&refusal),
         Error::Absent(absent) => self::absent(&absent),
         Error::OutOfRange(range) => out_of_range(range),
@@ -206,7 +204,9 @@ fn raft(error: &engine_raft::Error) -> Verdict {
         Raft::ShuttingDown => Verdict::unknown(Code::Unavailable, "SHUTTING_DOWN", message),
         Raft::UnknownGroup => Verdict::certain(Code::NotFound, "UNKNOWN_GROUP", message),
         Raft::Engine(error) => engine(error),
-        Raft::Invalid(_) => Verdict::certain(Code::FailedPrecondition, "MEMBERSHIP_INVALID", message),
+        Raft::Invalid(_) => {
+            Verdict::certain(Code::FailedPrecondition, "MEMBERSHIP_INVALID", message)
+        }
         Raft::Fatal(_) => Verdict::unknown(Code::Internal, "NODE_FAILED", message),
     }
 }

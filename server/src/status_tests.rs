@@ -23,19 +23,43 @@ fn told(error: Error, effect: Effect) -> String {
 fn refusals() -> Vec<Refusal> {
     let name = || "n".to_owned();
     vec![
-        Refusal::GuardFailed { guard: 0, actual: None },
+        Refusal::GuardFailed {
+            guard: 0,
+            actual: None,
+        },
         Refusal::UnknownKeyspace { name: name() },
         Refusal::KeyspaceExists { name: name() },
         Refusal::UnknownTopic { name: name() },
-        Refusal::TopicExists { name: name(), partitions: 1 },
-        Refusal::UnknownPartition { topic: name(), partition: PartitionId(9), partitions: 1 },
-        Refusal::OffsetBeyondEnd { next: Offset(2), end: Offset(1) },
-        Refusal::SessionExpired { session: SessionId(7) },
+        Refusal::TopicExists {
+            name: name(),
+            partitions: 1,
+        },
+        Refusal::UnknownPartition {
+            topic: name(),
+            partition: PartitionId(9),
+            partitions: 1,
+        },
+        Refusal::OffsetBeyondEnd {
+            next: Offset(2),
+            end: Offset(1),
+        },
+        Refusal::SessionExpired {
+            session: SessionId(7),
+        },
         Refusal::RequestExpired { number: 7 },
         Refusal::SessionFull { max: 1024 },
-        Refusal::LimitReached { what: name(), max: 7 },
-        Refusal::StaleBoot { announced: 1, known: 2 },
-        Refusal::FloorOutOfRange { floor: Revision(1), revision: Revision(2) },
+        Refusal::LimitReached {
+            what: name(),
+            max: 7,
+        },
+        Refusal::StaleBoot {
+            announced: 1,
+            known: 2,
+        },
+        Refusal::FloorOutOfRange {
+            floor: Revision(1),
+            revision: Revision(2),
+        },
         Refusal::Invalid { reason: name() },
     ]
 }
@@ -143,7 +167,10 @@ fn the_table_of_this_node() {
         (ErrorKind::Io, "Internal DISK_FAILED unknown"),
         (ErrorKind::Corrupt, "DataLoss CORRUPT unknown"),
         (ErrorKind::Full, "ResourceExhausted DISK_FULL certain"),
-        (ErrorKind::Invalid, "InvalidArgument COMMAND_INVALID certain"),
+        (
+            ErrorKind::Invalid,
+            "InvalidArgument COMMAND_INVALID certain",
+        ),
         (ErrorKind::OutOfRange, "OutOfRange OUT_OF_RANGE certain"),
         (ErrorKind::NotFound, "NotFound NOT_FOUND certain"),
         (ErrorKind::Locked, "Unavailable DATA_LOCKED certain"),

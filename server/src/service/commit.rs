@@ -2,8 +2,8 @@
 
 use engine_proto::v1 as pb;
 use engine_proto::v1::commit_server::Commit;
-use futures::stream::BoxStream;
 use futures::StreamExt;
+use futures::stream::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::Desk;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::command::{Command, Outcome};
-use engine::ids::{ClusterId, GroupId, NodeId, Revision, Term};
+use engine::ids::{ClusterId, GroupId, NodeId, Revision};
 use engine::replica::Replica;
 use engine_proto::v1 as pb;
 use engine_raft::{Member, Node};
@@ -19,6 +19,8 @@ use crate::error::{Absent, Error};
 use crate::forward::{Forward, Forwardable, was_forwarded};
 use crate::status::{Effect, status};
 use crate::wire::{Change, Header, Invalid};
+
+use super::terms::Terms;
 
 /// What a request brings beside its message.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +69,7 @@ struct Inner {
     node: Node,
     cluster: ClusterId,
     id: NodeId,
+    terms: Terms,
     admission: Admission,
     forward: Forward,
     closing: Closing,
@@ -95,6 +98,7 @@ impl Desk {
             inner: Arc::new(Inner {
                 cluster: status.cluster,
                 id: status.node,
+                terms: Terms::of(&node),
                 node,
                 admission: Admission::new(limits),
                 forward: Forward::default(),
@@ -218,13 +222,9 @@ impl Desk {
             cluster: self.inner.cluster,
             node: self.inner.id,
             group,
-            term: self.term(group),
+            term: self.inner.terms.term(self.node(), group),
             revision: self.local(group)?.revision(),
         })
-    }
-
-    fn term(&self, group: GroupId) -> Term {
-        self.node().term(group)
     }
 
     fn local(&self, group: GroupId) -> Result<Replica, Error> {

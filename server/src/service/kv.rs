@@ -140,7 +140,11 @@ async fn scan(desk: &Desk, request: pb::ScanRequest) -> Result<pb::ScanResponse,
     let page = desk
         .blocking(permit, move || query::scan(&replica, &read.scan))
         .await?;
-    Ok(wire::scan_response(&request, desk.header(read.group)?, page))
+    Ok(wire::scan_response(
+        &request,
+        desk.header(read.group)?,
+        page,
+    ))
 }
 
 async fn count(desk: &Desk, request: pb::CountRequest) -> Result<pb::CountResponse, Error> {

@@ -12,6 +12,7 @@ mod desk;
 mod kv;
 mod log;
 mod pipeline;
+mod terms;
 mod topics;
 
 pub(crate) use cluster::ClusterService;

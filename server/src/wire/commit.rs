@@ -92,7 +92,10 @@ pub(crate) fn close_session(
     request: &pb::CloseSessionRequest,
 ) -> Result<(GroupId, Command), Invalid> {
     let session = SessionId(request.session);
-    Ok((limit::group(request.group), Command::CloseSession { session }))
+    Ok((
+        limit::group(request.group),
+        Command::CloseSession { session },
+    ))
 }
 
 /// The session is gone.

@@ -141,7 +141,10 @@ fn every_broken_rule_has_its_word() {
     for (place, (reason, request)) in table.into_iter().enumerate() {
         let refused = commit(&request).expect_err(reason);
         assert_eq!(refused.reason(), reason, "line {place}: {refused}");
-        assert!(refused.to_string().len() < 200, "line {place} is a sentence");
+        assert!(
+            refused.to_string().len() < 200,
+            "line {place} is a sentence"
+        );
     }
 }
 
@@ -156,8 +159,11 @@ fn the_largest_commit_passes() {
 
     let key = vec![b'k'; limits::KEY_BYTES_MAX];
     commit(&of(vec![put(&key, b"")])).expect("the longest key");
-    commit(&of(vec![publish(pb::NewMessage::default()); limits::COMMIT_OPS_MAX]))
-        .expect("the most ops, and publishing twice is no duplicate");
+    commit(&of(vec![
+        publish(pb::NewMessage::default());
+        limits::COMMIT_OPS_MAX
+    ]))
+    .expect("the most ops, and publishing twice is no duplicate");
 }
 
 #[test]

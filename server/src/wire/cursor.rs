@@ -120,9 +120,17 @@ mod tests {
             let mut digits: Vec<char> = cursor.chars().collect();
             digits[place] = if digits[place] == '0' { '1' } else { '0' };
             let changed: String = digits.into_iter().collect();
-            assert_eq!(WALK.decode(&changed), Err(Invalid::CursorInvalid), "{place}");
+            assert_eq!(
+                WALK.decode(&changed),
+                Err(Invalid::CursorInvalid),
+                "{place}"
+            );
             let cut = cursor.get(..place).expect("hex is ASCII");
-            assert_eq!(WALK.decode(cut), Err(Invalid::CursorInvalid), "cut at {place}");
+            assert_eq!(
+                WALK.decode(cut),
+                Err(Invalid::CursorInvalid),
+                "cut at {place}"
+            );
         }
     }
 
@@ -130,13 +138,29 @@ mod tests {
     fn another_walk_does_not_take_it() {
         let cursor = WALK.encode(Revision(77), b"user/7");
         let others = [
-            Walk { group: GroupId(1), ..WALK },
-            Walk { keyspace: "other", ..WALK },
-            Walk { prefix: b"user", ..WALK },
-            Walk { reverse: true, ..WALK },
+            Walk {
+                group: GroupId(1),
+                ..WALK
+            },
+            Walk {
+                keyspace: "other",
+                ..WALK
+            },
+            Walk {
+                prefix: b"user",
+                ..WALK
+            },
+            Walk {
+                reverse: true,
+                ..WALK
+            },
         ];
         for other in others {
-            assert_eq!(other.decode(&cursor), Err(Invalid::CursorInvalid), "{other:?}");
+            assert_eq!(
+                other.decode(&cursor),
+                Err(Invalid::CursorInvalid),
+                "{other:?}"
+            );
         }
         assert_eq!(WALK.decode("päivää"), Err(Invalid::CursorInvalid));
     }

@@ -12,7 +12,10 @@ pub(crate) enum Invalid {
         field: &'static str,
     },
     /// A key over its limit.
-    #[error("{field} has {bytes} bytes: a key has at most {}", limits::KEY_BYTES_MAX)]
+    #[error(
+        "{field} has {bytes} bytes: a key has at most {}",
+        limits::KEY_BYTES_MAX
+    )]
     KeyTooLong {
         /// The field.
         field: &'static str,
@@ -20,7 +23,10 @@ pub(crate) enum Invalid {
         bytes: usize,
     },
     /// A value over its limit.
-    #[error("{field} has {bytes} bytes: a value has at most {}", limits::VALUE_BYTES_MAX)]
+    #[error(
+        "{field} has {bytes} bytes: a value has at most {}",
+        limits::VALUE_BYTES_MAX
+    )]
     ValueTooLarge {
         /// The field.
         field: &'static str,

@@ -70,7 +70,10 @@ pub(crate) fn get_response(header: Header, answer: GetAnswer) -> pb::GetResponse
 }
 
 /// The answer to a read on a stream.
-pub(crate) fn get_pipeline_response(tag: u64, response: pb::GetResponse) -> pb::GetPipelineResponse {
+pub(crate) fn get_pipeline_response(
+    tag: u64,
+    response: pb::GetResponse,
+) -> pb::GetPipelineResponse {
     pb::GetPipelineResponse {
         tag,
         outcome: Some(pb::get_pipeline_response::Outcome::Response(response)),
@@ -222,7 +225,10 @@ pub(crate) fn create_keyspace(
     request: &pb::CreateKeyspaceRequest,
 ) -> Result<(GroupId, Command), Invalid> {
     let name = limit::name("name", &request.name)?;
-    Ok((limit::group(request.group), Command::CreateKeyspace { name }))
+    Ok((
+        limit::group(request.group),
+        Command::CreateKeyspace { name },
+    ))
 }
 
 /// The keyspace is there.

@@ -103,10 +103,9 @@ pub(super) fn message(
     budget.take(key.as_ref().map_or(0, Bytes::len))?;
     let value = value("message.value", &message.value, budget)?;
     let count = message.headers.len();
-    let bytes = message
-        .headers
-        .iter()
-        .fold(0_usize, |sum, header| sum.saturating_add(header.name.len() + header.value.len()));
+    let bytes = message.headers.iter().fold(0_usize, |sum, header| {
+        sum.saturating_add(header.name.len() + header.value.len())
+    });
     if count > limits::HEADERS_MAX || bytes > limits::HEADERS_BYTES_MAX {
         return Err(Invalid::HeadersTooLarge { count, bytes });
     }
@@ -116,11 +115,17 @@ pub(super) fn message(
         .iter()
         .map(|header| (header.name.clone(), header.value.clone()))
         .collect();
-    Ok(NewMessage { key, value, headers })
+    Ok(NewMessage {
+        key,
+        value,
+        headers,
+    })
 }
 
 /// Who asks and how often, if the client wants exactly once.
-pub(super) fn request(request: Option<&pb::RequestId>) -> Result<Option<command::Request>, Invalid> {
+pub(super) fn request(
+    request: Option<&pb::RequestId>,
+) -> Result<Option<command::Request>, Invalid> {
     let Some(request) = request else {
         return Ok(None);
     };
@@ -130,7 +135,12 @@ pub(super) fn request(request: Option<&pb::RequestId>) -> Result<Option<command:
         });
     }
     within("request.number", request.number, 1, u64::MAX)?;
-    within("request.acked_below", request.acked_below, 0, request.number)?;
+    within(
+        "request.acked_below",
+        request.acked_below,
+        0,
+        request.number,
+    )?;
     Ok(Some(command::Request {
         session: SessionId(request.session),
         number: request.number,
@@ -153,12 +163,7 @@ pub(super) fn linearizable(consistency: i32) -> Result<bool, Invalid> {
 }
 
 /// A number in its range, ends included.
-pub(super) fn within(
-    field: &'static str,
-    value: u64,
-    min: u64,
-    max: u64,
-) -> Result<(), Invalid> {
+pub(super) fn within(field: &'static str, value: u64, min: u64, max: u64) -> Result<(), Invalid> {
     if (min..=max).contains(&value) {
         return Ok(());
     }

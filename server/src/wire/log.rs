@@ -67,9 +67,7 @@ pub(crate) fn produce_response(
             published: results
                 .iter()
                 .map(|result| match result {
-                    OpResult::Published { partition, offset } => {
-                        Ok(published(*partition, *offset))
-                    }
+                    OpResult::Published { partition, offset } => Ok(published(*partition, *offset)),
                     other => Err(Error::mismatch(std::slice::from_ref(other))),
                 })
                 .collect::<Result<_, _>>()?,

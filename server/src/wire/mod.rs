@@ -32,13 +32,12 @@ pub(crate) use commit::{
 pub(crate) use header::Header;
 pub(crate) use invalid::Invalid;
 pub(crate) use kv::{
-    CountRead, GetRead, count, count_response, create_keyspace, create_keyspace_response,
-    delete, delete_response, get, get_failure, get_pipeline_response, get_response,
+    CountRead, GetRead, count, count_response, create_keyspace, create_keyspace_response, delete,
+    delete_response, get, get_failure, get_pipeline_response, get_response,
     list_keyspaces_response, put, put_response, scan, scan_response,
 };
 pub(crate) use log::{
-    commit_offset, commit_offset_response, fetch, fetch_response, produce,
-    produce_response,
+    commit_offset, commit_offset_response, fetch, fetch_response, produce, produce_response,
 };
 pub(crate) use topics::{
     create_topic, create_topic_response, describe_topic, describe_topic_response,

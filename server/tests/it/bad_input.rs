@@ -31,7 +31,11 @@ fn check(lines: Vec<Line>) {
     for (asked, status, code, expected) in lines {
         assert_eq!(status.code(), code, "{asked}: {status:?}");
         assert_eq!(reason(&status), expected, "{asked}: {status:?}");
-        assert_eq!(detail(&status, "certainty").as_deref(), Some("certain"), "{asked}");
+        assert_eq!(
+            detail(&status, "certainty").as_deref(),
+            Some("certain"),
+            "{asked}"
+        );
     }
 }
 
@@ -118,33 +122,168 @@ async fn writes() {
     let heavy = (0..4).map(|at| put_op(&at.to_string(), &large));
     let twice = vec![put_op("a", "2"), put_op("b", "2"), put_op("a", "3")];
     check(vec![
-        line!("an empty key", kv.put(put("", "1")), InvalidArgument, "KEY_EMPTY"),
-        line!("a long key", kv.put(put(&long_key, "1")), InvalidArgument, "KEY_TOO_LONG"),
-        line!("a large value", kv.put(put("a", &format!("{large}v"))), InvalidArgument, "VALUE_TOO_LARGE"),
-        line!("no row", kv.put(pb::PutRequest::default()), InvalidArgument, "MISSING_FIELD"),
-        line!("a strange keyspace", kv.put(strange), InvalidArgument, "NAME_INVALID"),
-        line!("an unknown keyspace", kv.put(nowhere), NotFound, "UNKNOWN_KEYSPACE"),
-        line!("an unknown raft group", kv.put(other_group), NotFound, "UNKNOWN_GROUP"),
-        line!("too many ops", commit.commit(commit_of(many.collect())), InvalidArgument, "TOO_MANY_OPS"),
-        line!("too many bytes", commit.commit(commit_of(heavy.collect())), InvalidArgument, "COMMIT_TOO_LARGE"),
-        line!("a row twice", commit.commit(commit_of(twice)), InvalidArgument, "DUPLICATE_KEY"),
-        line!("an op of nothing", commit.commit(commit_of(vec![pb::Op::default()])), InvalidArgument, "MISSING_FIELD"),
-        line!("a keyspace without name", kv.create_keyspace(create_keyspace("")), InvalidArgument, "NAME_INVALID"),
-        line!("a keyspace with slashes", kv.create_keyspace(create_keyspace("a/b")), InvalidArgument, "NAME_INVALID"),
-        line!("a keyspace again", kv.create_keyspace(create_keyspace("default")), AlreadyExists, "KEYSPACE_EXISTS"),
-        line!("a topic with a long name", topics.create(create_topic(&"n".repeat(129), 1)), InvalidArgument, "NAME_INVALID"),
-        line!("a topic without partitions", topics.create(create_topic("t", 0)), InvalidArgument, "FIELD_OUT_OF_RANGE"),
-        line!("a topic with too many", topics.create(create_topic("t", 1025)), InvalidArgument, "FIELD_OUT_OF_RANGE"),
-        line!("a topic again", topics.create(create_topic("orders", 2)), AlreadyExists, "TOPIC_EXISTS"),
-        line!("produce to nowhere", log.produce(produce("t", None, message())), NotFound, "UNKNOWN_TOPIC"),
-        line!("produce beyond", log.produce(produce("orders", Some(2), message())), NotFound, "UNKNOWN_PARTITION"),
-        line!("produce nothing", log.produce(produce("orders", None, vec![])), InvalidArgument, "MISSING_FIELD"),
-        line!("an offset beyond the end", log.commit_offset(progress("orders", 0, 1, "g")), OutOfRange, "OFFSET_OUT_OF_RANGE"),
-        line!("an offset of no topic", log.commit_offset(progress("t", 0, 0, "g")), NotFound, "UNKNOWN_TOPIC"),
-        line!("an offset of no partition", log.commit_offset(progress("orders", 2, 0, "g")), NotFound, "UNKNOWN_PARTITION"),
-        line!("an offset of nobody", log.commit_offset(progress("orders", 0, 0, "")), InvalidArgument, "NAME_INVALID"),
-        line!("node 0", cluster.promote(pb::PromoteRequest { node_id: 0 }), InvalidArgument, "FIELD_OUT_OF_RANGE"),
-        line!("an address with a path", cluster.add_learner(learner("http://n9")), InvalidArgument, "ADDRESS_INVALID"),
+        line!(
+            "an empty key",
+            kv.put(put("", "1")),
+            InvalidArgument,
+            "KEY_EMPTY"
+        ),
+        line!(
+            "a long key",
+            kv.put(put(&long_key, "1")),
+            InvalidArgument,
+            "KEY_TOO_LONG"
+        ),
+        line!(
+            "a large value",
+            kv.put(put("a", &format!("{large}v"))),
+            InvalidArgument,
+            "VALUE_TOO_LARGE"
+        ),
+        line!(
+            "no row",
+            kv.put(pb::PutRequest::default()),
+            InvalidArgument,
+            "MISSING_FIELD"
+        ),
+        line!(
+            "a strange keyspace",
+            kv.put(strange),
+            InvalidArgument,
+            "NAME_INVALID"
+        ),
+        line!(
+            "an unknown keyspace",
+            kv.put(nowhere),
+            NotFound,
+            "UNKNOWN_KEYSPACE"
+        ),
+        line!(
+            "an unknown raft group",
+            kv.put(other_group),
+            NotFound,
+            "UNKNOWN_GROUP"
+        ),
+        line!(
+            "too many ops",
+            commit.commit(commit_of(many.collect())),
+            InvalidArgument,
+            "TOO_MANY_OPS"
+        ),
+        line!(
+            "too many bytes",
+            commit.commit(commit_of(heavy.collect())),
+            InvalidArgument,
+            "COMMIT_TOO_LARGE"
+        ),
+        line!(
+            "a row twice",
+            commit.commit(commit_of(twice)),
+            InvalidArgument,
+            "DUPLICATE_KEY"
+        ),
+        line!(
+            "an op of nothing",
+            commit.commit(commit_of(vec![pb::Op::default()])),
+            InvalidArgument,
+            "MISSING_FIELD"
+        ),
+        line!(
+            "a keyspace without name",
+            kv.create_keyspace(create_keyspace("")),
+            InvalidArgument,
+            "NAME_INVALID"
+        ),
+        line!(
+            "a keyspace with slashes",
+            kv.create_keyspace(create_keyspace("a/b")),
+            InvalidArgument,
+            "NAME_INVALID"
+        ),
+        line!(
+            "a keyspace again",
+            kv.create_keyspace(create_keyspace("default")),
+            AlreadyExists,
+            "KEYSPACE_EXISTS"
+        ),
+        line!(
+            "a topic with a long name",
+            topics.create(create_topic(&"n".repeat(129), 1)),
+            InvalidArgument,
+            "NAME_INVALID"
+        ),
+        line!(
+            "a topic without partitions",
+            topics.create(create_topic("t", 0)),
+            InvalidArgument,
+            "FIELD_OUT_OF_RANGE"
+        ),
+        line!(
+            "a topic with too many",
+            topics.create(create_topic("t", 1025)),
+            InvalidArgument,
+            "FIELD_OUT_OF_RANGE"
+        ),
+        line!(
+            "a topic again",
+            topics.create(create_topic("orders", 2)),
+            AlreadyExists,
+            "TOPIC_EXISTS"
+        ),
+        line!(
+            "produce to nowhere",
+            log.produce(produce("t", None, message())),
+            NotFound,
+            "UNKNOWN_TOPIC"
+        ),
+        line!(
+            "produce beyond",
+            log.produce(produce("orders", Some(2), message())),
+            NotFound,
+            "UNKNOWN_PARTITION"
+        ),
+        line!(
+            "produce nothing",
+            log.produce(produce("orders", None, vec![])),
+            InvalidArgument,
+            "MISSING_FIELD"
+        ),
+        line!(
+            "an offset beyond the end",
+            log.commit_offset(progress("orders", 0, 1, "g")),
+            OutOfRange,
+            "OFFSET_OUT_OF_RANGE"
+        ),
+        line!(
+            "an offset of no topic",
+            log.commit_offset(progress("t", 0, 0, "g")),
+            NotFound,
+            "UNKNOWN_TOPIC"
+        ),
+        line!(
+            "an offset of no partition",
+            log.commit_offset(progress("orders", 2, 0, "g")),
+            NotFound,
+            "UNKNOWN_PARTITION"
+        ),
+        line!(
+            "an offset of nobody",
+            log.commit_offset(progress("orders", 0, 0, "")),
+            InvalidArgument,
+            "NAME_INVALID"
+        ),
+        line!(
+            "node 0",
+            cluster.promote(pb::PromoteRequest { node_id: 0 }),
+            InvalidArgument,
+            "FIELD_OUT_OF_RANGE"
+        ),
+        line!(
+            "an address with a path",
+            cluster.add_learner(learner("http://n9")),
+            InvalidArgument,
+            "ADDRESS_INVALID"
+        ),
     ]);
     assert_eq!(revision(&site).await, before, "nothing changed");
     site.stop().await;
@@ -165,9 +304,17 @@ async fn reads() {
         .expect("one node")
         .server
         .node()
-        .propose(GroupId(0), Command::RaiseFloor { revision: Revision(now) })
+        .propose(
+            GroupId(0),
+            Command::RaiseFloor {
+                revision: Revision(now),
+            },
+        )
         .await;
-    assert!(!matches!(raised, Ok(Outcome::Refused(_)) | Err(_)), "{raised:?}");
+    assert!(
+        !matches!(raised, Ok(Outcome::Refused(_)) | Err(_)),
+        "{raised:?}"
+    );
 
     let get_at = |revision| pb::GetRequest {
         revision: Some(revision),
@@ -192,7 +339,10 @@ async fn reads() {
         row: elsewhere("nowhere", "a"),
         ..pb::GetRequest::default()
     };
-    let other_group = pb::GetRequest { group: 9, ..get("a") };
+    let other_group = pb::GetRequest {
+        group: 9,
+        ..get("a")
+    };
     let no_such_word = pb::GetRequest {
         consistency: 7,
         ..get("a")
@@ -214,25 +364,120 @@ async fn reads() {
         group,
     };
     check(vec![
-        line!("an empty key", kv.get(get("")), InvalidArgument, "KEY_EMPTY"),
-        line!("no row", kv.get(pb::GetRequest::default()), InvalidArgument, "MISSING_FIELD"),
-        line!("an unknown keyspace", kv.get(nowhere), NotFound, "UNKNOWN_KEYSPACE"),
-        line!("a keyspace without name", kv.scan(scan("")), InvalidArgument, "NAME_INVALID"),
-        line!("a scan of nowhere", kv.scan(scan("nowhere")), NotFound, "UNKNOWN_KEYSPACE"),
-        line!("an unknown raft group", kv.get(other_group), NotFound, "UNKNOWN_GROUP"),
-        line!("an unknown consistency", kv.get(no_such_word), InvalidArgument, "FIELD_OUT_OF_RANGE"),
-        line!("below the floor", kv.get(get_at(old)), OutOfRange, "REVISION_COMPACTED"),
-        line!("in the future", kv.get(get_at(now + 100)), OutOfRange, "REVISION_IN_FUTURE"),
-        line!("a count below the floor", kv.count(count_at(old)), OutOfRange, "REVISION_COMPACTED"),
-        line!("a count in the future", kv.count(count_at(now + 100)), OutOfRange, "REVISION_IN_FUTURE"),
-        line!("a long prefix", kv.scan(long_prefix), InvalidArgument, "KEY_TOO_LONG"),
-        line!("an unknown topic", log.fetch(fetch("t", 0, 0)), NotFound, "UNKNOWN_TOPIC"),
-        line!("an unknown partition", log.fetch(fetch("orders", 2, 0)), NotFound, "UNKNOWN_PARTITION"),
-        line!("beyond the end", log.fetch(fetch("orders", 0, 1)), OutOfRange, "OFFSET_OUT_OF_RANGE"),
-        line!("too long a wait", log.fetch(long_wait), InvalidArgument, "FIELD_OUT_OF_RANGE"),
-        line!("a fetch from no group", log.fetch(fetch_group), NotFound, "UNKNOWN_GROUP"),
-        line!("describe nothing", topics.describe(describe("t", 0)), NotFound, "UNKNOWN_TOPIC"),
-        line!("describe in no group", topics.describe(describe("orders", 9)), NotFound, "UNKNOWN_GROUP"),
+        line!(
+            "an empty key",
+            kv.get(get("")),
+            InvalidArgument,
+            "KEY_EMPTY"
+        ),
+        line!(
+            "no row",
+            kv.get(pb::GetRequest::default()),
+            InvalidArgument,
+            "MISSING_FIELD"
+        ),
+        line!(
+            "an unknown keyspace",
+            kv.get(nowhere),
+            NotFound,
+            "UNKNOWN_KEYSPACE"
+        ),
+        line!(
+            "a keyspace without name",
+            kv.scan(scan("")),
+            InvalidArgument,
+            "NAME_INVALID"
+        ),
+        line!(
+            "a scan of nowhere",
+            kv.scan(scan("nowhere")),
+            NotFound,
+            "UNKNOWN_KEYSPACE"
+        ),
+        line!(
+            "an unknown raft group",
+            kv.get(other_group),
+            NotFound,
+            "UNKNOWN_GROUP"
+        ),
+        line!(
+            "an unknown consistency",
+            kv.get(no_such_word),
+            InvalidArgument,
+            "FIELD_OUT_OF_RANGE"
+        ),
+        line!(
+            "below the floor",
+            kv.get(get_at(old)),
+            OutOfRange,
+            "REVISION_COMPACTED"
+        ),
+        line!(
+            "in the future",
+            kv.get(get_at(now + 100)),
+            OutOfRange,
+            "REVISION_IN_FUTURE"
+        ),
+        line!(
+            "a count below the floor",
+            kv.count(count_at(old)),
+            OutOfRange,
+            "REVISION_COMPACTED"
+        ),
+        line!(
+            "a count in the future",
+            kv.count(count_at(now + 100)),
+            OutOfRange,
+            "REVISION_IN_FUTURE"
+        ),
+        line!(
+            "a long prefix",
+            kv.scan(long_prefix),
+            InvalidArgument,
+            "KEY_TOO_LONG"
+        ),
+        line!(
+            "an unknown topic",
+            log.fetch(fetch("t", 0, 0)),
+            NotFound,
+            "UNKNOWN_TOPIC"
+        ),
+        line!(
+            "an unknown partition",
+            log.fetch(fetch("orders", 2, 0)),
+            NotFound,
+            "UNKNOWN_PARTITION"
+        ),
+        line!(
+            "beyond the end",
+            log.fetch(fetch("orders", 0, 1)),
+            OutOfRange,
+            "OFFSET_OUT_OF_RANGE"
+        ),
+        line!(
+            "too long a wait",
+            log.fetch(long_wait),
+            InvalidArgument,
+            "FIELD_OUT_OF_RANGE"
+        ),
+        line!(
+            "a fetch from no group",
+            log.fetch(fetch_group),
+            NotFound,
+            "UNKNOWN_GROUP"
+        ),
+        line!(
+            "describe nothing",
+            topics.describe(describe("t", 0)),
+            NotFound,
+            "UNKNOWN_TOPIC"
+        ),
+        line!(
+            "describe in no group",
+            topics.describe(describe("orders", 9)),
+            NotFound,
+            "UNKNOWN_GROUP"
+        ),
     ]);
     site.stop().await;
 }
@@ -279,13 +524,48 @@ async fn cursors() {
         ..scan("one", &cursor)
     };
     check(vec![
-        line!("a tampered cursor", kv.scan(scan("one", &tampered)), InvalidArgument, "CURSOR_INVALID"),
-        line!("a cut cursor", kv.scan(scan("one", "01")), InvalidArgument, "CURSOR_INVALID"),
-        line!("no cursor at all", kv.scan(scan("one", "hello")), InvalidArgument, "CURSOR_INVALID"),
-        line!("another keyspace's", kv.scan(scan("two", &cursor)), InvalidArgument, "CURSOR_INVALID"),
-        line!("another direction's", kv.scan(reversed), InvalidArgument, "CURSOR_INVALID"),
-        line!("another prefix'", kv.scan(narrowed), InvalidArgument, "CURSOR_INVALID"),
-        line!("a cursor and a revision", kv.scan(at_revision), InvalidArgument, "FIELDS_CONFLICT"),
+        line!(
+            "a tampered cursor",
+            kv.scan(scan("one", &tampered)),
+            InvalidArgument,
+            "CURSOR_INVALID"
+        ),
+        line!(
+            "a cut cursor",
+            kv.scan(scan("one", "01")),
+            InvalidArgument,
+            "CURSOR_INVALID"
+        ),
+        line!(
+            "no cursor at all",
+            kv.scan(scan("one", "hello")),
+            InvalidArgument,
+            "CURSOR_INVALID"
+        ),
+        line!(
+            "another keyspace's",
+            kv.scan(scan("two", &cursor)),
+            InvalidArgument,
+            "CURSOR_INVALID"
+        ),
+        line!(
+            "another direction's",
+            kv.scan(reversed),
+            InvalidArgument,
+            "CURSOR_INVALID"
+        ),
+        line!(
+            "another prefix'",
+            kv.scan(narrowed),
+            InvalidArgument,
+            "CURSOR_INVALID"
+        ),
+        line!(
+            "a cursor and a revision",
+            kv.scan(at_revision),
+            InvalidArgument,
+            "FIELDS_CONFLICT"
+        ),
     ]);
     site.stop().await;
 }
@@ -363,7 +643,11 @@ async fn bytes_that_are_no_message() {
         )
         .await;
     assert_eq!(refused("no method", unknown).code(), Code::Unimplemented);
-    assert_eq!(revision(&site).await, before, "it serves, and nothing changed");
+    assert_eq!(
+        revision(&site).await,
+        before,
+        "it serves, and nothing changed"
+    );
     site.stop().await;
 }
 
@@ -378,6 +662,10 @@ async fn a_message_over_the_limit() {
     };
     let status = refused("9 MiB", site.kv().put(request).await);
     assert_eq!(status.code(), Code::OutOfRange, "{status:?}");
-    assert_eq!(revision(&site).await, before, "it serves, and nothing changed");
+    assert_eq!(
+        revision(&site).await,
+        before,
+        "it serves, and nothing changed"
+    );
     site.stop().await;
 }

@@ -8,7 +8,9 @@ use crate::site::{Site, get, put, put_op, reason};
 async fn one_effect_and_the_same_answer() {
     let site = Site::one().await;
     let mut commit = site.commit();
-    let opened = commit.open_session(pb::OpenSessionRequest { group: 0 }).await;
+    let opened = commit
+        .open_session(pb::OpenSessionRequest { group: 0 })
+        .await;
     let session = opened.expect("open").into_inner().session;
     assert!(session > 0);
     let identified = |number| {
@@ -24,7 +26,11 @@ async fn one_effect_and_the_same_answer() {
         ops: vec![put_op("a", "1")],
         ..pb::CommitRequest::default()
     };
-    let once = commit.commit(first.clone()).await.expect("commit").into_inner();
+    let once = commit
+        .commit(first.clone())
+        .await
+        .expect("commit")
+        .into_inner();
     site.kv().put(put("a", "2")).await.expect("put");
     let twice = commit.commit(first).await.expect("again").into_inner();
     assert_eq!(once, twice);
@@ -35,7 +41,12 @@ async fn one_effect_and_the_same_answer() {
         request: identified(2),
         ..put("b", "1")
     };
-    let once = site.kv().put(second.clone()).await.expect("put").into_inner();
+    let once = site
+        .kv()
+        .put(second.clone())
+        .await
+        .expect("put")
+        .into_inner();
     let twice = site.kv().put(second).await.expect("again").into_inner();
     assert_eq!((once.version, &once), (1, &twice));
 

@@ -91,7 +91,10 @@ async fn a_followers_stream_reaches_the_leader() {
         ..pb::CountRequest::default()
     };
     let mut kv = KvClient::new(follower.channel.clone());
-    assert_eq!(kv.count(count).await.expect("count").into_inner().count, 100);
+    assert_eq!(
+        kv.count(count).await.expect("count").into_inner().count,
+        100
+    );
     site.stop().await;
 }
 

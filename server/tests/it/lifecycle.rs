@@ -40,19 +40,27 @@ async fn two_nodes_on_one_folder_are_refused_by_name() {
     };
     let message = format!("{refused:#}");
     assert!(message.contains(&dir.display().to_string()), "{message}");
-    site.kv().put(put("a", "1")).await.expect("the first one serves");
+    site.kv()
+        .put(put("a", "1"))
+        .await
+        .expect("the first one serves");
     site.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_taken_port_is_refused_by_name() {
     let dir = tempfile::tempdir().expect("a scratch folder");
-    let first = Bound::bind(&config(1, dir.path())).await.expect("free ports");
+    let first = Bound::bind(&config(1, dir.path()))
+        .await
+        .expect("free ports");
     let mut second = config(2, dir.path());
     second.listen = first.client_address();
     let refused = Bound::bind(&second).await.expect_err("the port is taken");
     let message = format!("{refused:#}");
-    assert!(message.contains(&first.client_address().to_string()), "{message}");
+    assert!(
+        message.contains(&first.client_address().to_string()),
+        "{message}"
+    );
     assert!(message.contains("--listen"), "{message}");
 }
 
@@ -81,7 +89,11 @@ async fn tools_find_their_way() {
     let Some(MessageResponse::ListServicesResponse(list)) = answer.message_response else {
         panic!("a list of services: {answer:?}");
     };
-    let names: Vec<_> = list.service.into_iter().map(|service| service.name).collect();
+    let names: Vec<_> = list
+        .service
+        .into_iter()
+        .map(|service| service.name)
+        .collect();
     assert!(names.contains(&"engine.v1.Commit".to_owned()), "{names:?}");
     assert!(!names.contains(&"engine.v1.Peer".to_owned()), "{names:?}");
 

@@ -23,7 +23,11 @@ async fn a_full_node_says_so_and_nothing_happens() {
     assert_eq!(refused.code(), Code::ResourceExhausted);
     assert_eq!(reason(&refused), "OVERLOADED");
     assert_eq!(detail(&refused, "certainty").as_deref(), Some("certain"));
-    let read = site.kv().get(get("a")).await.expect("smaller ones are served");
+    let read = site
+        .kv()
+        .get(get("a"))
+        .await
+        .expect("smaller ones are served");
     assert_eq!(read.into_inner().row, None);
 
     let create = pb::CreateTopicRequest {
@@ -57,7 +61,11 @@ async fn a_wait_is_answered_before_the_callers_deadline() {
         ..pb::FetchRequest::default()
     });
     fetch.set_timeout(Duration::from_secs(2));
-    let empty = site.log().fetch(fetch).await.expect("an empty answer in time");
+    let empty = site
+        .log()
+        .fetch(fetch)
+        .await
+        .expect("an empty answer in time");
     assert!(empty.into_inner().messages.is_empty());
     site.stop().await;
 }

@@ -13,7 +13,10 @@ async fn rows() {
     let first = kv.put(put("a", "1")).await.expect("put").into_inner();
     assert_eq!(first.version, 1);
     let header = first.header.expect("a header");
-    assert_eq!((header.cluster_id, header.node_id, header.group), (77, 1, 0));
+    assert_eq!(
+        (header.cluster_id, header.node_id, header.group),
+        (77, 1, 0)
+    );
     assert!(header.term > 0 && header.revision > 0);
     let second = kv.put(put("a", "2")).await.expect("put").into_inner();
     assert_eq!(second.version, 2);
@@ -38,8 +41,20 @@ async fn rows() {
         row: row("a"),
         ..pb::DeleteRequest::default()
     };
-    assert!(kv.delete(delete.clone()).await.expect("delete").into_inner().existed);
-    assert!(!kv.delete(delete).await.expect("delete again").into_inner().existed);
+    assert!(
+        kv.delete(delete.clone())
+            .await
+            .expect("delete")
+            .into_inner()
+            .existed
+    );
+    assert!(
+        !kv.delete(delete)
+            .await
+            .expect("delete again")
+            .into_inner()
+            .existed
+    );
     site.stop().await;
 }
 
@@ -69,12 +84,13 @@ async fn guards_are_answers() {
         assert_eq!((failed.guard, failed.actual_revision), (0, Some(revision)));
         assert_eq!(answer.header.expect("a header").revision, revision);
         let read = kv.get(get("a")).await.expect("get").into_inner();
-        assert_eq!(read.row.expect("there").value, "1", "{condition:?} changed it");
+        assert_eq!(
+            read.row.expect("there").value,
+            "1",
+            "{condition:?} changed it"
+        );
     }
-    let holding = [
-        Condition::Exists(true),
-        Condition::ValueIs("new".into()),
-    ];
+    let holding = [Condition::Exists(true), Condition::ValueIs("new".into())];
     for condition in holding {
         let answer = kv.put(guarded(condition)).await.expect("an answer");
         assert_eq!(answer.into_inner().guard_failed, None);
@@ -152,7 +168,9 @@ async fn keyspaces() {
     })
     .await
     .expect("create");
-    let list = kv.list_keyspaces(pb::ListKeyspacesRequest { group: 0 }).await;
+    let list = kv
+        .list_keyspaces(pb::ListKeyspacesRequest { group: 0 })
+        .await;
     assert_eq!(list.expect("list").into_inner().names, ["default", "users"]);
     site.stop().await;
 }
@@ -221,14 +239,21 @@ async fn topics_and_messages() {
         name: "orders".to_owned(),
         group: 0,
     };
-    let topic = topics.describe(describe).await.expect("describe").into_inner();
+    let topic = topics
+        .describe(describe)
+        .await
+        .expect("describe")
+        .into_inner();
     let ends: Vec<_> = topic.partitions.iter().map(|p| (p.start, p.end)).collect();
     assert_eq!(ends, [(0, 0), (0, 2)]);
     let [group] = topic.consumer_groups.as_slice() else {
         panic!("one consumer group: {topic:?}");
     };
     let progress: Vec<_> = group.progress.iter().map(|p| (p.next, p.lag)).collect();
-    assert_eq!((group.name.as_str(), progress), ("billing", vec![(None, 0), (Some(1), 1)]));
+    assert_eq!(
+        (group.name.as_str(), progress),
+        ("billing", vec![(None, 0), (Some(1), 1)])
+    );
     site.stop().await;
 }
 
@@ -256,7 +281,7 @@ async fn one_commit_holds_everything() {
             topic: "orders".to_owned(),
             partition: 0,
             consumer_group: "billing".to_owned(),
-            next: 1,
+            next: 0,
         })),
     };
     let delete = pb::Op {
@@ -272,7 +297,11 @@ async fn one_commit_holds_everything() {
         ..pb::CommitRequest::default()
     };
     let mut commit = site.commit();
-    let done = commit.commit(request.clone()).await.expect("commit").into_inner();
+    let done = commit
+        .commit(request.clone())
+        .await
+        .expect("commit")
+        .into_inner();
     let results: Vec<_> = done.results.into_iter().filter_map(|r| r.result).collect();
     assert_eq!(
         results,
@@ -286,7 +315,11 @@ async fn one_commit_holds_everything() {
             Done::OffsetCommitted(true),
         ]
     );
-    let again = commit.commit(request).await.expect("an answer").into_inner();
+    let again = commit
+        .commit(request)
+        .await
+        .expect("an answer")
+        .into_inner();
     assert!(again.guard_failed.is_some() && again.results.is_empty());
     site.stop().await;
 }
@@ -313,7 +346,10 @@ async fn status_tells_everything() {
     };
     let place = site.places.first().expect("one node");
     assert!(member.voter && member.node_id == 1);
-    assert_eq!(member.client_address, place.server.client_address().to_string());
+    assert_eq!(
+        member.client_address,
+        place.server.client_address().to_string()
+    );
     assert_eq!(member.peer_address, place.server.peer_address().to_string());
     let metrics = status.metrics.expect("metrics");
     assert!(metrics.rss_bytes > 0 && metrics.commands > 0 && metrics.log_syncs > 0);

@@ -26,7 +26,10 @@ async fn commits_on_a_stream_are_begun_in_order_and_each_is_answered() {
             }),
         }
     });
-    let answers = site.commit().pipeline(futures::stream::iter(requests)).await;
+    let answers = site
+        .commit()
+        .pipeline(futures::stream::iter(requests))
+        .await;
     let mut answers = answers.expect("a stream").into_inner();
     let mut revisions = BTreeMap::new();
     let mut failures = 0;
@@ -38,13 +41,19 @@ async fn commits_on_a_stream_are_begun_in_order_and_each_is_answered() {
                 assert_eq!(revisions.insert(answer.tag, revision), None);
             }
             pb::pipeline_response::Outcome::Failure(failure) => {
-                assert_eq!((answer.tag % 100, failure.reason.as_str()), (99, "KEY_EMPTY"));
+                assert_eq!(
+                    (answer.tag % 100, failure.reason.as_str()),
+                    (99, "KEY_EMPTY")
+                );
                 failures += 1;
             }
         }
     }
     assert_eq!((revisions.len(), failures), (2970, 30));
-    assert!(revisions.values().is_sorted(), "proposed in the stream's order");
+    assert!(
+        revisions.values().is_sorted(),
+        "proposed in the stream's order"
+    );
     let last = site.kv().get(get("row")).await.expect("get").into_inner();
     assert_eq!(last.row.expect("there").value, (COUNT - 2).to_string());
     site.stop().await;
@@ -58,7 +67,10 @@ async fn gets_on_a_stream_are_each_answered() {
         tag,
         get: (tag != 7).then(|| get(if tag % 2 == 0 { "a" } else { "b" })),
     });
-    let answers = site.kv().get_pipeline(futures::stream::iter(requests)).await;
+    let answers = site
+        .kv()
+        .get_pipeline(futures::stream::iter(requests))
+        .await;
     let answers: Vec<_> = answers.expect("a stream").into_inner().collect().await;
     let mut tags = Vec::new();
     for answer in answers {
@@ -112,9 +124,16 @@ async fn a_waiting_fetch_is_woken_by_the_first_message() {
     };
     let begun = Instant::now();
     site.log().produce(produce).await.expect("produce");
-    let woken = waiting.await.expect("no panic").expect("fetched").into_inner();
+    let woken = waiting
+        .await
+        .expect("no panic")
+        .expect("fetched")
+        .into_inner();
     assert_eq!((woken.messages.len(), woken.end), (1, 1));
-    assert!(begun.elapsed() < Duration::from_secs(20), "woken, not timed out");
+    assert!(
+        begun.elapsed() < Duration::from_secs(20),
+        "woken, not timed out"
+    );
     site.stop().await;
 }
 
@@ -122,7 +141,12 @@ async fn a_waiting_fetch_is_woken_by_the_first_message() {
 async fn a_wait_ends_empty_after_its_time() {
     let site = with_topic().await;
     let begun = Instant::now();
-    let empty = site.log().fetch(fetch(200)).await.expect("an answer").into_inner();
+    let empty = site
+        .log()
+        .fetch(fetch(200))
+        .await
+        .expect("an answer")
+        .into_inner();
     assert!(empty.messages.is_empty() && empty.end == 0);
     assert!(begun.elapsed() >= Duration::from_millis(200));
     site.stop().await;
@@ -144,5 +168,8 @@ async fn a_stopping_node_ends_waits_and_streams() {
     if let Ok(empty) = waiting.await.expect("no panic") {
         assert!(empty.into_inner().messages.is_empty());
     }
-    assert!(begun.elapsed() < Duration::from_secs(20), "nobody is waited for");
+    assert!(
+        begun.elapsed() < Duration::from_secs(20),
+        "nobody is waited for"
+    );
 }
