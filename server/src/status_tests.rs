@@ -96,7 +96,7 @@ fn the_table_of_reads_and_the_door() {
     let name = || "n".to_owned();
     let table = [
         (
-            Error::Invalid(Invalid::CursorInvalid),
+            Error::Invalid(Invalid::BadCursor),
             "InvalidArgument CURSOR_INVALID certain",
         ),
         (

@@ -20,7 +20,7 @@ pub(super) struct Terms {
     begun: Instant,
     /// When the node was asked last, microseconds after `begun`.
     asked_us: AtomicU64,
-    terms: BTreeMap<GroupId, AtomicU64>,
+    by_group: BTreeMap<GroupId, AtomicU64>,
 }
 
 impl Terms {
@@ -30,7 +30,7 @@ impl Terms {
         Self {
             begun: Instant::now(),
             asked_us: AtomicU64::new(0),
-            terms: terms
+            by_group: terms
                 .map(|group| (group.group, AtomicU64::new(group.term.0)))
                 .collect(),
         }
@@ -38,7 +38,7 @@ impl Terms {
 
     /// A group's term.
     pub(super) fn term(&self, node: &Node, group: GroupId) -> Term {
-        let known = self.terms.get(&group);
+        let known = self.by_group.get(&group);
         let now_us = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         let asked_us = self.asked_us.load(Ordering::Relaxed);
         let old = Duration::from_micros(now_us.saturating_sub(asked_us)) >= REFRESH_AFTER;
@@ -50,7 +50,7 @@ impl Terms {
                 .is_ok();
         if mine {
             for group in node.status().groups {
-                if let Some(term) = self.terms.get(&group.group) {
+                if let Some(term) = self.by_group.get(&group.group) {
                     term.store(group.term.0, Ordering::Relaxed);
                 }
             }

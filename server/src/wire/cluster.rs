@@ -32,16 +32,28 @@ pub(crate) fn add_learner(request: &pb::AddLearnerRequest) -> Result<Change, Inv
 }
 
 /// A learner that gets a vote.
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "all decoders borrow alike"
+)]
 pub(crate) fn promote(request: &pb::PromoteRequest) -> Result<Change, Invalid> {
     node(request.node_id).map(Change::Promote)
 }
 
 /// A node that leaves.
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "all decoders borrow alike"
+)]
 pub(crate) fn remove(request: &pb::RemoveRequest) -> Result<Change, Invalid> {
     node(request.node_id).map(Change::Remove)
 }
 
 /// A voter that shall lead.
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "all decoders borrow alike"
+)]
 pub(crate) fn transfer_leader(request: &pb::TransferLeaderRequest) -> Result<Change, Invalid> {
     node(request.node_id).map(Change::TransferLeader)
 }

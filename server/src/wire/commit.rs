@@ -67,6 +67,11 @@ pub(crate) fn pipeline_failure(tag: u64, failure: pb::Failure) -> pb::PipelineRe
 }
 
 /// A wish for a session.
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    clippy::unnecessary_wraps,
+    reason = "all decoders look alike"
+)]
 pub(crate) fn open_session(
     request: &pb::OpenSessionRequest,
 ) -> Result<(GroupId, Command), Invalid> {
@@ -88,6 +93,7 @@ pub(crate) fn open_session_response(
 }
 
 /// The end of a session.
+#[expect(clippy::unnecessary_wraps, reason = "all decoders look alike")]
 pub(crate) fn close_session(
     request: &pb::CloseSessionRequest,
 ) -> Result<(GroupId, Command), Invalid> {

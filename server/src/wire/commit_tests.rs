@@ -3,6 +3,10 @@ use engine::limits;
 
 use super::*;
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "a message field is an Option in the generated code"
+)]
 fn row(key: &[u8]) -> Option<pb::RowRef> {
     Some(pb::RowRef {
         keyspace: "default".to_owned(),

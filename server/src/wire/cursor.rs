@@ -41,14 +41,14 @@ impl Walk<'_> {
 
     /// The revision and key that a cursor of this walk stands for.
     pub(super) fn decode(&self, cursor: &str) -> Result<(Revision, Bytes), Invalid> {
-        let body = unhex(cursor).ok_or(Invalid::CursorInvalid)?;
+        let body = unhex(cursor).ok_or(Invalid::BadCursor)?;
         let (version, checksum, revision, key) =
-            split(Bytes::from(body)).ok_or(Invalid::CursorInvalid)?;
+            split(Bytes::from(body)).ok_or(Invalid::BadCursor)?;
         let genuine = version == VERSION && checksum == self.checksum(revision, &key);
         if genuine {
             Ok((revision, key))
         } else {
-            Err(Invalid::CursorInvalid)
+            Err(Invalid::BadCursor)
         }
     }
 
@@ -120,17 +120,9 @@ mod tests {
             let mut digits: Vec<char> = cursor.chars().collect();
             digits[place] = if digits[place] == '0' { '1' } else { '0' };
             let changed: String = digits.into_iter().collect();
-            assert_eq!(
-                WALK.decode(&changed),
-                Err(Invalid::CursorInvalid),
-                "{place}"
-            );
+            assert_eq!(WALK.decode(&changed), Err(Invalid::BadCursor), "{place}");
             let cut = cursor.get(..place).expect("hex is ASCII");
-            assert_eq!(
-                WALK.decode(cut),
-                Err(Invalid::CursorInvalid),
-                "cut at {place}"
-            );
+            assert_eq!(WALK.decode(cut), Err(Invalid::BadCursor), "cut at {place}");
         }
     }
 
@@ -156,12 +148,8 @@ mod tests {
             },
         ];
         for other in others {
-            assert_eq!(
-                other.decode(&cursor),
-                Err(Invalid::CursorInvalid),
-                "{other:?}"
-            );
+            assert_eq!(other.decode(&cursor), Err(Invalid::BadCursor), "{other:?}");
         }
-        assert_eq!(WALK.decode("päivää"), Err(Invalid::CursorInvalid));
+        assert_eq!(WALK.decode("päivää"), Err(Invalid::BadCursor));
     }
 }

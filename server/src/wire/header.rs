@@ -25,6 +25,10 @@ impl Header {
     }
 
     /// The header of an answer at `revision`.
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "a message field is an Option in the generated code"
+    )]
     pub(super) fn at(self, revision: Revision) -> Option<pb::ResponseHeader> {
         Some(pb::ResponseHeader {
             cluster_id: self.cluster.0,

@@ -50,7 +50,7 @@ pub(crate) enum Invalid {
         "{field} {name:?} is no name: use 1 to {} of letters, digits, '-', '_' and '.'",
         limits::NAME_BYTES_MAX
     )]
-    NameInvalid {
+    BadName {
         /// The field.
         field: &'static str,
         /// What stood there, shortened.
@@ -105,10 +105,10 @@ pub(crate) enum Invalid {
     },
     /// A cursor that this walk was not given.
     #[error("the cursor is damaged or belongs to another scan: begin again without one")]
-    CursorInvalid,
+    BadCursor,
     /// An address that cannot be dialled.
     #[error("{field} {address:?} is no address: write host:port")]
-    AddressInvalid {
+    BadAddress {
         /// The field.
         field: &'static str,
         /// What stood there, shortened.
@@ -124,15 +124,15 @@ impl Invalid {
             Self::KeyTooLong { .. } => "KEY_TOO_LONG",
             Self::ValueTooLarge { .. } => "VALUE_TOO_LARGE",
             Self::HeadersTooLarge { .. } => "HEADERS_TOO_LARGE",
-            Self::NameInvalid { .. } => "NAME_INVALID",
+            Self::BadName { .. } => "NAME_INVALID",
             Self::CommitTooLarge => "COMMIT_TOO_LARGE",
             Self::TooManyOps { .. } => "TOO_MANY_OPS",
             Self::DuplicateKey { .. } => "DUPLICATE_KEY",
             Self::MissingField { .. } => "MISSING_FIELD",
             Self::FieldOutOfRange { .. } => "FIELD_OUT_OF_RANGE",
             Self::FieldsConflict { .. } => "FIELDS_CONFLICT",
-            Self::CursorInvalid => "CURSOR_INVALID",
-            Self::AddressInvalid { .. } => "ADDRESS_INVALID",
+            Self::BadCursor => "CURSOR_INVALID",
+            Self::BadAddress { .. } => "ADDRESS_INVALID",
         }
     }
 }

@@ -32,7 +32,7 @@ impl Budget {
 pub(super) fn name(field: &'static str, name: &str) -> Result<String, Invalid> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     if name.is_empty() || name.len() > limits::NAME_BYTES_MAX || !name.bytes().all(plain) {
-        return Err(Invalid::NameInvalid {
+        return Err(Invalid::BadName {
             field,
             name: shortened(name),
         });
@@ -45,7 +45,7 @@ pub(super) fn address(field: &'static str, address: &str) -> Result<String, Inva
     if crate::config::dialable(address) {
         return Ok(address.to_owned());
     }
-    Err(Invalid::AddressInvalid {
+    Err(Invalid::BadAddress {
         field,
         address: shortened(address),
     })

@@ -63,6 +63,10 @@ fn commit_of(ops: Vec<pb::Op>) -> pb::CommitRequest {
     }
 }
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "a message field is an Option in the generated code"
+)]
 fn elsewhere(keyspace: &str, key: &str) -> Option<pb::RowRef> {
     Some(pb::RowRef {
         keyspace: keyspace.to_owned(),

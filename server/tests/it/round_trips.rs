@@ -2,6 +2,7 @@
 
 use engine_proto::v1 as pb;
 use engine_proto::v1::op_result::Result as Done;
+use engine_proto::v1::row_guard::Condition;
 
 use crate::site::{Site, get, put, put_op, row};
 
@@ -68,8 +69,6 @@ async fn guards_are_answers() {
         }),
         ..put("a", "new")
     };
-    use pb::row_guard::Condition;
-
     let revision = kv.put(put("a", "1")).await.expect("put").into_inner();
     let revision = revision.header.expect("a header").revision;
     let failing = [

@@ -178,6 +178,10 @@ pub(crate) async fn ready(channel: &Channel) {
 }
 
 /// A row of the default keyspace.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "a message field is an Option in the generated code"
+)]
 pub(crate) fn row(key: &str) -> Option<pb::RowRef> {
     Some(pb::RowRef {
         keyspace: "default".to_owned(),

@@ -9,10 +9,12 @@ use tokio::time::Instant;
 
 use crate::site::{Site, get, put, put_op};
 
+/// Commits on one stream: more than may be in flight.
+const COUNT: u64 = 3000;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn commits_on_a_stream_are_begun_in_order_and_each_is_answered() {
     let site = Site::one().await;
-    const COUNT: u64 = 3000;
     let requests = (0..COUNT).map(|tag| {
         let ops = match tag % 100 {
             99 => vec![put_op("", "an empty key fails alone")],
