@@ -20,8 +20,6 @@ use crate::forward::{Forward, Forwardable, was_forwarded};
 use crate::status::{Effect, status};
 use crate::wire::{Change, Header, Invalid};
 
-use super::terms::Terms;
-
 /// What a request brings beside its message.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Call {
@@ -69,7 +67,6 @@ struct Inner {
     node: Node,
     cluster: ClusterId,
     id: NodeId,
-    terms: Terms,
     admission: Admission,
     forward: Forward,
     closing: Closing,
@@ -98,7 +95,6 @@ impl Desk {
             inner: Arc::new(Inner {
                 cluster: status.cluster,
                 id: status.node,
-                terms: Terms::of(&node),
                 node,
                 admission: Admission::new(limits),
                 forward: Forward::default(),
@@ -222,7 +218,7 @@ impl Desk {
             cluster: self.inner.cluster,
             node: self.inner.id,
             group,
-            term: self.inner.terms.term(self.node(), group),
+            term: self.node().term(group),
             revision: self.local(group)?.revision(),
         })
     }

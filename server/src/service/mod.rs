@@ -12,7 +12,6 @@ mod desk;
 mod kv;
 mod log;
 mod pipeline;
-mod terms;
 mod topics;
 
 pub(crate) use cluster::ClusterService;
