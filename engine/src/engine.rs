@@ -105,6 +105,12 @@ impl Engine {
         let options = options.validate()?;
         let failed = |source| Error::io(format!("open {}", path.display()), source);
         env.vfs.create_dir_all(path).map_err(failed)?;
+        if let Some(parent) = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+        {
+            env.vfs.sync_dir(parent).map_err(failed)?;
+        }
         let lock = env.vfs.lock(&path.join("LOCK")).map_err(|source| {
             let context = format!("{} is in use by another process", path.display());
             Error::with_source(ErrorKind::Locked, context, source)

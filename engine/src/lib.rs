@@ -14,7 +14,7 @@
 //!
 //! # Not here
 //! Networks, consensus, processes: see `engine-raft` and `engine-server`. No tokio, no tonic, and
-//! no clock, chance, disk or thread but through [`env`].
+//! no clock, chance, disk or thread but through [`mod@env`].
 
 #![deny(clippy::iter_over_hash_type)]
 

@@ -1,7 +1,7 @@
 //! Every limit, in one place: its unit, its value, its reason.
 //!
 //! These are cluster-wide: all nodes must agree on them, because `apply` and the wire checks
-//! enforce them alike. What an operator may tune stands in [`crate::options`].
+//! enforce them alike. What an operator may tune stands in [`Options`](crate::Options).
 
 /// Longest key of a row or message. Long enough for any path, short enough for an index block.
 pub const KEY_BYTES_MAX: usize = 32 * 1024;

@@ -17,7 +17,7 @@ use crate::store::StoreOptions;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Options {
-    /// Size of one Raft log segment, bytes. Default 64 MiB; at least 32 MiB, at most 1 GiB.
+    /// Size of one Raft log segment, bytes. Default 64 MiB; at least 17 MiB, at most 1 GiB.
     pub log_segment_bytes: u32,
     /// Recent log entries kept in memory, bytes. Default 16 MiB.
     pub log_tail_bytes: usize,
@@ -66,8 +66,8 @@ impl Options {
     pub fn validate(self) -> Result<ValidOptions> {
         let invalid = |what: &str| Err(Error::new(ErrorKind::Invalid, what));
         let largest_frame = u32::try_from(FRAME_BODY_BYTES_MAX).expect("a constant of 16 MiB");
-        if self.log_segment_bytes < 2 * largest_frame || self.log_segment_bytes > 1 << 30 {
-            return invalid("log_segment_bytes must lie between 32 MiB and 1 GiB");
+        if self.log_segment_bytes < largest_frame + (1 << 20) || self.log_segment_bytes > 1 << 30 {
+            return invalid("log_segment_bytes must lie between 17 MiB and 1 GiB");
         }
         if self.memtable_bytes < 4096 {
             return invalid("memtable_bytes must be at least 4096");
@@ -86,7 +86,7 @@ impl Options {
 }
 
 /// Options whose relations hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ValidOptions(Options);
 
 impl ValidOptions {
@@ -121,11 +121,5 @@ impl ValidOptions {
             file_bytes: self.0.partition_file_bytes,
             ..QueueOptions::default()
         }
-    }
-}
-
-impl Default for ValidOptions {
-    fn default() -> Self {
-        Self(Options::default())
     }
 }

@@ -95,6 +95,8 @@ struct Inner {
     /// The newest revision that readers may see.
     published: AtomicU64,
     floor: AtomicU64,
+    now_ms: AtomicU64,
+    boots: RwLock<Arc<BTreeMap<NodeId, Boot>>>,
     /// Frozen and not yet durable, oldest first.
     freezing: Mutex<VecDeque<PartitionLengths>>,
     flushed: Condvar,
@@ -161,6 +163,8 @@ impl Replica {
             catalog: RwLock::new(Catalog::of(&state)),
             published: AtomicU64::new(state.revision.0),
             floor: AtomicU64::new(state.floor.0),
+            now_ms: AtomicU64::new(state.now_ms),
+            boots: RwLock::new(Arc::new(state.boots.clone())),
             writer: Mutex::new(Writer {
                 state,
                 uncovered_bytes: 0,
@@ -278,13 +282,13 @@ impl Replica {
     }
 
     /// The last announced start of each node.
-    pub fn boots(&self) -> BTreeMap<NodeId, Boot> {
-        self.inner.writer.lock().state.boots.clone()
+    pub fn boots(&self) -> Arc<BTreeMap<NodeId, Boot>> {
+        self.inner.boots.read().clone()
     }
 
     /// The latest time seen in an entry, milliseconds since 1970.
     pub fn now_ms(&self) -> u64 {
-        self.inner.writer.lock().state.now_ms
+        self.inner.now_ms.load(Ordering::Acquire)
     }
 
     /// When a [`Tick`](crate::command::Command::Tick) will have something to do.
@@ -373,8 +377,7 @@ impl Replica {
             .invalidate_group(inner.group, state.revision);
         *inner.catalog.write() = Catalog::of(&state);
         *inner.rooms.write() = Arc::new(rooms);
-        inner.floor.store(state.floor.0, Ordering::Release);
-        inner.published.store(state.revision.0, Ordering::Release);
+        inner.publish(&state);
         let (applied, revision) = (state.applied, state.revision);
         *writer = Writer {
             state,
@@ -383,6 +386,7 @@ impl Replica {
         drop(writer);
         inner.note_durable()?;
         inner.flushed.notify_all();
+        old.store.close();
         let old_dir = inner.dir.join(rooms_name(old.number));
         if let Err(error) = inner.shared.env.vfs.remove_dir_all(&old_dir) {
             tracing::warn!(%error, dir = %old_dir.display(), "a replaced state folder stays");
@@ -427,6 +431,16 @@ impl Replica {
 }
 
 impl Inner {
+    /// Shows readers what an entry has changed beside names.
+    fn publish(&self, state: &State) {
+        if **self.boots.read() != state.boots {
+            *self.boots.write() = Arc::new(state.boots.clone());
+        }
+        self.now_ms.store(state.now_ms, Ordering::Release);
+        self.floor.store(state.floor.0, Ordering::Release);
+        self.published.store(state.revision.0, Ordering::Release);
+    }
+
     /// Remembers what the newest durable checkpoint covers.
     fn note_durable(&self) -> Result<Option<LogId>> {
         let rooms = self.rooms.read().clone();

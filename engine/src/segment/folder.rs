@@ -30,8 +30,17 @@ impl Folder {
         segment_bytes: u32,
     ) -> Result<Self> {
         let failed = |e| Error::io(format!("create the log folder {}", path.display()), e);
+        // A new name is durable once the folder above it is synced. The one of the log itself
+        // may be left from a process that ended before it did so.
+        let mut unsynced = vec![path];
+        for above in path.ancestors().skip(1) {
+            if env.vfs.exists(above).map_err(failed)? {
+                break;
+            }
+            unsynced.push(above);
+        }
         env.vfs.create_dir_all(path).map_err(failed)?;
-        if let Some(parent) = path.parent() {
+        for parent in unsynced.iter().rev().filter_map(|name| name.parent()) {
             env.vfs.sync_dir(parent).map_err(failed)?;
         }
         Ok(Self {
@@ -187,9 +196,13 @@ impl Folder {
     }
 }
 
+/// Largest number of a segment: counting on from it never overflows.
+const SEGMENT_MAX: u64 = u64::MAX / 2;
+
 /// The number in a name of exactly 16 hex digits and `suffix`.
 fn number(name: &str, suffix: &str) -> Option<u64> {
     let digits = name.strip_suffix(suffix)?;
     let seq = u64::from_str_radix(digits, 16).ok()?;
-    (format!("{seq:016x}") == digits).then_some(seq)
+    let is_ours = (1..=SEGMENT_MAX).contains(&seq) && format!("{seq:016x}") == digits;
+    is_ours.then_some(seq)
 }

@@ -22,39 +22,29 @@ pub(super) struct Position {
 
 /// What a frame says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub(super) enum Kind {
-    Entry,
-    Vote,
-    TruncateAfter,
-    Purge,
-    Reset,
-    Mark,
-    Head,
+    Entry = 1,
+    Vote = 2,
+    TruncateAfter = 3,
+    Purge = 4,
+    Reset = 5,
+    Mark = 6,
+    Head = 7,
 }
 
 impl Kind {
-    const ALL: [(Self, u8); 7] = [
-        (Self::Entry, 1),
-        (Self::Vote, 2),
-        (Self::TruncateAfter, 3),
-        (Self::Purge, 4),
-        (Self::Reset, 5),
-        (Self::Mark, 6),
-        (Self::Head, 7),
-    ];
-
-    fn code(self) -> u8 {
-        Self::ALL
-            .iter()
-            .find(|(kind, _)| *kind == self)
-            .map_or(0, |(_, code)| *code)
-    }
-
     fn from_code(code: u8) -> Option<Self> {
-        Self::ALL
-            .iter()
-            .find(|(_, known)| *known == code)
-            .map(|(kind, _)| *kind)
+        Some(match code {
+            1 => Self::Entry,
+            2 => Self::Vote,
+            3 => Self::TruncateAfter,
+            4 => Self::Purge,
+            5 => Self::Reset,
+            6 => Self::Mark,
+            7 => Self::Head,
+            _ => return None,
+        })
     }
 }
 
@@ -109,7 +99,7 @@ impl FrameCodec {
         let start = out.len();
         out.reserve(FRAME_OVERHEAD_BYTES + body.len());
         out.extend_from_slice(&len.to_le_bytes());
-        out.push(head.kind.code());
+        out.push(head.kind as u8);
         out.extend_from_slice(&head.group.0.to_le_bytes());
         out.extend_from_slice(&head.log_id.term.0.to_le_bytes());
         out.extend_from_slice(&head.log_id.index.0.to_le_bytes());
@@ -133,7 +123,8 @@ impl FrameCodec {
     }
 
     /// Looks in `bytes`, which stand at `offset` of the file, for a frame at any place that
-    /// proves the log to have been durable beyond `position`; answers where it stands.
+    /// proves the log to have been durable beyond `position`; answers where it stands, and its
+    /// mark.
     ///
     /// Most places are told from frames by their kind and mark alone, so that a torn tail full
     /// of stale bytes costs no checksums.
@@ -142,10 +133,19 @@ impl FrameCodec {
         position: Position,
         bytes: &[u8],
         offset: u32,
-    ) -> Option<u32> {
-        let heads = bytes.windows(FRAME_HEAD_BYTES);
-        for ((skipped, window), at) in heads.enumerate().zip(offset..) {
-            let Some((_, head)) = parse_head(window) else {
+    ) -> Option<(u32, Position)> {
+        let mut skipped = 0;
+        loop {
+            let rest = bytes.get(skipped..)?;
+            // The kind, a frame's fifth byte, is never zero: zeroes are passed in one step.
+            let zeroes = leading_zeroes(rest.get(4..)?);
+            if zeroes > 0 {
+                skipped += zeroes;
+                continue;
+            }
+            let at = offset.checked_add(u32::try_from(skipped).ok()?)?;
+            skipped += 1;
+            let Some((_, head)) = parse_head(rest) else {
                 continue;
             };
             let own = Position {
@@ -155,11 +155,10 @@ impl FrameCodec {
             if head.mark <= position || head.mark > own {
                 continue;
             }
-            if self.parse(bytes.get(skipped..)?, at).is_some() {
-                return Some(at);
+            if self.parse(rest, at).is_some() {
+                return Some((at, head.mark));
             }
         }
-        None
     }
 
     fn checksum(&self, offset: u32, covered: &[u8]) -> u32 {
@@ -168,6 +167,15 @@ impl FrameCodec {
         hasher.update(covered);
         hasher.finalize()
     }
+}
+
+/// How many zeroes stand at the beginning.
+fn leading_zeroes(bytes: &[u8]) -> usize {
+    const CHUNK_BYTES: usize = 64;
+    let empty = |chunk: &&[u8]| chunk.iter().fold(0, |all, byte| all | byte) == 0;
+    let passed = bytes.chunks_exact(CHUNK_BYTES).take_while(empty).count() * CHUNK_BYTES;
+    let rest = bytes.get(passed..).unwrap_or_default();
+    passed + rest.iter().take_while(|byte| **byte == 0).count()
 }
 
 /// Length of the body and the other fields, if they can be those of a frame at all.
@@ -255,7 +263,10 @@ mod tests {
             segment: 9,
             offset: 8_199,
         };
-        assert_eq!(codec.find_mark_beyond(before, &bytes, 8_200), Some(8_301));
+        assert_eq!(
+            codec.find_mark_beyond(before, &bytes, 8_200),
+            Some((8_301, head().mark))
+        );
         assert_eq!(codec.find_mark_beyond(head().mark, &bytes, 8_200), None);
     }
 }

@@ -7,13 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 
-use super::file::SegmentFile;
-use super::frame::{FRAME_OVERHEAD_BYTES, Kind};
 use super::front::{Phase, Shared};
-use super::index::Place;
+use super::open;
 use super::options::{LogOptions, LogStats};
+use super::plan::Plan;
 use super::write::{Done, LogEntry, Write};
-use super::writer;
 use crate::env::{Env, JobHandle, Workers};
 use crate::ids::{ClusterId, GroupId, LogId, LogIndex};
 use crate::{Error, Result};
@@ -55,7 +53,7 @@ impl Log {
     /// [`Unsupported`](crate::ErrorKind::Unsupported) for one of a newer format.
     pub fn open(env: &Env, dir: &Path, cluster: ClusterId, options: LogOptions) -> Result<Self> {
         options.check()?;
-        let (shared, writer) = writer::open(env, dir, cluster, &options)?;
+        let (shared, writer) = open::open(env, dir, cluster, &options)?;
         let job = env.workers.spawn("log-writer", Box::new(writer));
         Ok(Self {
             handle: Arc::new(Handle {
@@ -155,11 +153,12 @@ impl Log {
         bytes_max: usize,
     ) -> Result<Vec<LogEntry>> {
         loop {
-            let plan = self.plan(group, from, until, bytes_max);
-            match plan.fetch(group) {
+            let range = from..until;
+            let plan = Plan::make(&self.handle.shared.front.lock(), group, range, bytes_max);
+            match plan.fetch() {
                 Ok(entries) => return Ok(entries),
                 // A purge may have given the segment a new life meanwhile.
-                Err(_) if !self.stands(group, &plan) => {}
+                Err(_) if !plan.stands(&self.handle.shared.front.lock()) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -235,64 +234,6 @@ impl Log {
         self.handle.job.join();
         self.poisoned().map_or(Ok(()), Err)
     }
-
-    fn plan(&self, group: GroupId, from: LogIndex, until: LogIndex, bytes_max: usize) -> Plan {
-        let front = self.handle.shared.front.lock();
-        let mut plan = Plan::default();
-        let Some(index) = front.index(group) else {
-            return plan;
-        };
-        let in_memory = front.tail().first(group);
-        let mut bytes = 0;
-        for (at, slot) in index.slots_from(from).take_while(|(at, _)| *at < until) {
-            if in_memory.is_some_and(|first| first <= at) {
-                break;
-            }
-            bytes += slot.body_bytes() as usize;
-            if bytes > bytes_max && !plan.on_disk.is_empty() {
-                return plan;
-            }
-            let place = slot
-                .place()
-                .expect("the tail keeps every entry that is not synced");
-            let file = front
-                .segments
-                .get(&place.segment)
-                .expect("a segment outlives the entries in it");
-            plan.on_disk.push(Located {
-                log_id: LogId {
-                    term: slot.term(),
-                    index: at,
-                },
-                body_bytes: slot.body_bytes(),
-                place,
-                file: Arc::clone(file),
-            });
-        }
-        let Some(in_memory) = in_memory else {
-            return plan;
-        };
-        let recent = front.tail().entries_from(group, from.max(in_memory));
-        for entry in recent.take_while(|entry| entry.log_id.index < until) {
-            bytes += entry.body.len();
-            if bytes > bytes_max && !(plan.on_disk.is_empty() && plan.recent.is_empty()) {
-                break;
-            }
-            plan.recent.push(entry.clone());
-        }
-        plan
-    }
-
-    /// Whether all that the plan reads from disk is still where it was.
-    fn stands(&self, group: GroupId, plan: &Plan) -> bool {
-        let front = self.handle.shared.front.lock();
-        let index = front.index(group);
-        plan.on_disk.iter().all(|located| {
-            index
-                .and_then(|index| index.slot(located.log_id.index)?.place())
-                .is_some_and(|place| place == located.place)
-        })
-    }
 }
 
 /// How long a waiter sleeps before it offers its help again; it is woken earlier.
@@ -315,85 +256,4 @@ impl Drop for Handle {
         }
         self.job.wake();
     }
-}
-
-/// What a read found under the lock; the disk is read without it.
-#[derive(Default)]
-struct Plan {
-    on_disk: Vec<Located>,
-    /// They follow those on disk.
-    recent: Vec<LogEntry>,
-}
-
-struct Located {
-    log_id: LogId,
-    body_bytes: u32,
-    place: Place,
-    file: Arc<SegmentFile>,
-}
-
-impl Located {
-    /// Where the frame ends in its file.
-    fn end(&self) -> u64 {
-        u64::from(self.place.offset) + u64::from(self.body_bytes) + FRAME_OVERHEAD_BYTES as u64
-    }
-}
-
-/// Frames that lie this close together are read in one go.
-const GAP_BYTES_MAX: u64 = 4 * 1024;
-
-/// Most bytes read in one go, one large frame excepted.
-const STRETCH_BYTES_MAX: u64 = 1024 * 1024;
-
-impl Plan {
-    fn fetch(&self, group: GroupId) -> Result<Vec<LogEntry>> {
-        let mut entries = Vec::with_capacity(self.on_disk.len() + self.recent.len());
-        for run in self.on_disk.chunk_by(|a, b| {
-            let start = u64::from(b.place.offset);
-            a.place.segment == b.place.segment
-                && start >= a.end()
-                && start - a.end() <= GAP_BYTES_MAX
-        }) {
-            let mut rest = run;
-            while let Some(first) = rest.first() {
-                let start = u64::from(first.place.offset);
-                let fitting = rest.partition_point(|l| l.end() - start <= STRETCH_BYTES_MAX);
-                let (now, later) = rest.split_at(fitting.max(1));
-                fetch_stretch(group, now, &mut entries)?;
-                rest = later;
-            }
-        }
-        entries.extend(self.recent.iter().cloned());
-        Ok(entries)
-    }
-}
-
-/// Reads frames that lie close together in one file.
-fn fetch_stretch(group: GroupId, located: &[Located], out: &mut Vec<LogEntry>) -> Result<()> {
-    let (Some(first), Some(last)) = (located.first(), located.last()) else {
-        return Ok(());
-    };
-    let file = &first.file;
-    let end = u32::try_from(last.end())
-        .map_err(|_| file.corrupt(last.place.offset, "the frame ends beyond 4 GiB"))?;
-    let stretch = file.read_stretch(first.place.offset, end)?;
-    for entry in located {
-        let offset = entry.place.offset;
-        let (head, body) = stretch.frame(offset)?;
-        if head.kind != Kind::Entry || head.group != group || head.log_id != entry.log_id {
-            let found = head.log_id;
-            return Err(file.corrupt(
-                offset,
-                format!(
-                    "entry {} was written here, {found} stands here",
-                    entry.log_id
-                ),
-            ));
-        }
-        out.push(LogEntry {
-            log_id: entry.log_id,
-            body,
-        });
-    }
-    Ok(())
 }

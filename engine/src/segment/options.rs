@@ -10,7 +10,8 @@ use crate::{Error, ErrorKind, Result};
 /// How a [`Log`](super::Log) uses disk and memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogOptions {
-    /// Size of a segment file; 64 MiB. At least 16 KiB. An entry may fill just under half.
+    /// Size of a segment file; 64 MiB. At least 16 KiB. An entry may fill just under
+    /// half, and never more than 16 MiB.
     pub segment_bytes: u32,
     /// Most bytes written by one group commit, give or take one frame; 4 MiB.
     pub group_commit_bytes_max: usize,

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::file::{FRAMES_AT, SegmentFile};
 use super::folder::Folder;
 use super::frame::{Frame, Kind, Position};
-use super::index::{GroupIndex, Place};
+use super::index::{GroupIndex, INDEX_MAX, Place};
 use super::written::{Head, Written};
 use crate::Result;
 use crate::env::vfs::OpenMode;
@@ -140,19 +140,19 @@ impl Replay {
         let file = &segment.file;
         let (group, log_id) = (frame.head.group, frame.head.log_id);
         let bounds = self.recovered.written.bounds(group);
-        let largest = log_id.index.0 == u64::MAX;
+        let too_large = log_id.index > INDEX_MAX;
         match frame.head.kind {
             Kind::Mark => return Ok(()),
             Kind::Head => return self.head(segment),
-            Kind::Entry if log_id.index != bounds.next() || largest => {
+            Kind::Entry if log_id.index != bounds.next() || too_large => {
                 let next = bounds.next();
                 return Err(file.corrupt(
                     at.offset,
                     format!("entry {log_id} of group {group} stands where {next} belongs"),
                 ));
             }
-            Kind::Purge | Kind::Reset if largest => {
-                return Err(file.corrupt(at.offset, "no entry can follow the largest index"));
+            Kind::Purge | Kind::Reset if too_large => {
+                return Err(file.corrupt(at.offset, "an index is too large"));
             }
             _ => {}
         }
@@ -263,27 +263,30 @@ fn check_torn(
     buffer: &mut Vec<u8>,
 ) -> Result<()> {
     let position = file.position(end);
-    let damaged = |witness: &SegmentFile, at: u32| {
-        let witness = witness.seq();
-        file.corrupt(
-            end,
-            format!("the frame was durable, as byte {at} of segment {witness} proves"),
-        )
-    };
     let skipped = end.saturating_sub(FRAMES_AT) as usize + 1;
     let behind = bytes.get(skipped..).unwrap_or_default();
-    if let Some(at) = file
-        .codec()
-        .find_mark_beyond(position, behind, end.saturating_add(1))
-    {
-        return Err(damaged(file, at));
+    let start = end.saturating_add(1);
+    if let Some((at, _)) = file.codec().find_mark_beyond(position, behind, start) {
+        let what = format!("the frame was durable, as the one at byte {at} proves");
+        return Err(file.corrupt(end, what));
     }
     for segment in later {
-        let next = &segment.file;
-        next.read_into(buffer, FRAMES_AT.min(next.len()), next.len())?;
-        if let Some(at) = next.codec().find_mark_beyond(position, buffer, FRAMES_AT) {
-            return Err(damaged(next, at));
-        }
+        let witness = &segment.file;
+        witness.read_into(buffer, FRAMES_AT.min(witness.len()), witness.len())?;
+        let Some((at, mark)) = witness
+            .codec()
+            .find_mark_beyond(position, buffer, FRAMES_AT)
+        else {
+            continue;
+        };
+        let seq = witness.seq();
+        let what =
+            format!("the frame was durable, as the one at byte {at} of segment {seq} proves");
+        return match later.first() {
+            // The next segment was durable from its Head on, and its Head does not parse.
+            Some(next) if mark.segment > file.seq() => Err(next.file.corrupt(FRAMES_AT, what)),
+            _ => Err(file.corrupt(end, what)),
+        };
     }
     Ok(())
 }

@@ -4,119 +4,18 @@
 //! one group commit of everything queued. No lock is held during either.
 
 use std::collections::VecDeque;
-use std::path::Path;
 use std::sync::Arc;
-
-use parking_lot::Mutex;
 
 use super::file::{FRAMES_AT, SegmentFile};
 use super::folder::Folder;
 use super::frame::{FRAME_OVERHEAD_BYTES, FrameHead, Kind, Position};
-use super::front::{Append, Front, Phase, Room, Settled, SettledWrite, Shared, Watcher};
+use super::front::{Append, Phase, Room, Settled, SettledWrite, Shared, Watcher};
 use super::index::Place;
-use super::options::LogOptions;
-use super::recovery::{Recovered, recover};
 use super::write::{Done, Write};
 use super::written::Written;
-use crate::env::vfs::OpenMode;
-use crate::env::{Env, Job, Step};
-use crate::ids::{ClusterId, GroupId, LogId, LogIndex, Term};
+use crate::env::{Job, Step};
+use crate::ids::{GroupId, LogId, LogIndex, Term};
 use crate::{Error, ErrorKind, Result};
-
-/// Recovers the log in `dir` and begins a new segment.
-///
-/// A crash anywhere in here is recovered from: until the new Head is durable, the old segments
-/// are found again as they were.
-pub(super) fn open(
-    env: &Env,
-    dir: &Path,
-    cluster: ClusterId,
-    options: &LogOptions,
-) -> Result<(Arc<Shared>, Writer)> {
-    let folder = Folder::open(env, dir, cluster, options.segment_bytes)?;
-    let mut recovered = recover(&folder)?;
-    for seq in recovered.unused.iter().rev() {
-        folder.remove(*seq)?;
-    }
-    write_last_commit_again(&folder, &recovered)?;
-    let current = Arc::new(folder.create(recovered.end.segment + 1)?);
-    let mut buffer = Vec::new();
-    put_head(&mut buffer, &current, &recovered.written, recovered.end)?;
-    current.write_at(&buffer, FRAMES_AT)?;
-    current.sync()?;
-    cut_last_segment(&folder, &mut recovered)?;
-    recovered
-        .segments
-        .insert(current.seq(), Arc::clone(&current));
-
-    let end = buffer_end(&current, FRAMES_AT, &buffer)?;
-    let written = std::mem::take(&mut recovered.written);
-    let shared = share(options, recovered, &written);
-    buffer.clear();
-    let writer = Writer {
-        shared: Arc::clone(&shared),
-        folder,
-        written,
-        current,
-        durable: end,
-        spares: VecDeque::new(),
-        spare_refused: false,
-        taken: VecDeque::new(),
-        rotate: false,
-        buffer,
-        batch: Batch::default(),
-        notices: Vec::new(),
-        mark: MarkState::Due,
-    };
-    Ok((shared, writer))
-}
-
-/// The frames after the last mark may stand in the page cache alone: an earlier process may
-/// have been killed before its sync, or its sync may have failed and left the pages looking
-/// clean. The same bytes are written once more, and synced, before anybody relies on them.
-fn write_last_commit_again(folder: &Folder, recovered: &Recovered) -> Result<()> {
-    let end = recovered.end;
-    if end.segment == 0 {
-        return Ok(());
-    }
-    let start = if recovered.marked.segment == end.segment {
-        recovered.marked.offset
-    } else {
-        FRAMES_AT
-    };
-    let file = folder.segment(end.segment, OpenMode::ReadWrite)?;
-    let mut bytes = Vec::new();
-    file.read_into(&mut bytes, start, end.offset)?;
-    file.write_at(&bytes, start)?;
-    file.sync()
-}
-
-/// Gives back the room that a sealed segment will never use. Not synced: a crash may undo it.
-fn cut_last_segment(folder: &Folder, recovered: &mut Recovered) -> Result<()> {
-    let end = recovered.end;
-    if end.segment == 0 {
-        return Ok(());
-    }
-    folder
-        .segment(end.segment, OpenMode::ReadWrite)?
-        .cut(end.offset)?;
-    // Opened again, so that its length is known when it is dropped.
-    let cut = folder.segment(end.segment, OpenMode::Read)?;
-    recovered.segments.insert(end.segment, Arc::new(cut));
-    Ok(())
-}
-
-fn share(options: &LogOptions, recovered: Recovered, written: &Written) -> Arc<Shared> {
-    let mut front = Front::new(options);
-    for (group, index) in recovered.indexes {
-        front.recover(group, index, written.vote_of(group));
-    }
-    front.segments = recovered.segments;
-    Arc::new(Shared {
-        options: options.clone(),
-        front: Mutex::new(front),
-    })
-}
 
 /// The writer of one log.
 pub(super) struct Writer {
@@ -125,8 +24,11 @@ pub(super) struct Writer {
     /// The state that the frames up to the newest one tell.
     written: Written,
     current: Arc<SegmentFile>,
-    /// Where the last group commit ended: everything before is synced.
+    /// Where the last group commit ended: everything before is synced. The next frames carry
+    /// it as their mark, also when they are the first ones of a new segment.
     durable: Position,
+    /// Where the next group commit begins in the current segment.
+    start: u32,
     /// Prepared segments, numbered on from the current one; at least one is wanted.
     spares: VecDeque<SegmentFile>,
     /// The disk had no room for the last spare.
@@ -179,6 +81,32 @@ impl Job for Writer {
 }
 
 impl Writer {
+    /// Goes on behind the Head of `current`, which ends at `durable`.
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        folder: Folder,
+        written: Written,
+        current: Arc<SegmentFile>,
+        durable: Position,
+    ) -> Self {
+        Self {
+            shared,
+            folder,
+            written,
+            current,
+            durable,
+            start: durable.offset,
+            spares: VecDeque::new(),
+            spare_refused: false,
+            taken: VecDeque::new(),
+            rotate: false,
+            buffer: Vec::new(),
+            batch: Batch::default(),
+            notices: Vec::new(),
+            mark: MarkState::Due,
+        }
+    }
+
     fn advance(&mut self) -> Result<Step> {
         let orders = self.take_orders();
         if orders.abandoned {
@@ -284,7 +212,7 @@ impl Writer {
 
     /// Whether a frame fits behind the buffer, with room left for the mark that follows it.
     fn fits(&self, frame_bytes: usize) -> bool {
-        let used = self.durable.offset as usize + self.buffer.len();
+        let used = self.start as usize + self.buffer.len();
         used + frame_bytes + FRAME_OVERHEAD_BYTES <= self.current.len() as usize
     }
 
@@ -302,7 +230,7 @@ impl Writer {
         let next = Arc::new(next);
         put_head(&mut self.buffer, &next, &self.written, self.durable)?;
         self.current = Arc::clone(&next);
-        self.durable = next.position(FRAMES_AT);
+        self.start = FRAMES_AT;
         // Whatever the disk said of a spare before, now one is missing: ask again.
         self.spare_refused = false;
         // Visible before any slot names it.
@@ -313,7 +241,7 @@ impl Writer {
 
     /// Encodes the first write of the first taken append.
     fn put_next_write(&mut self) -> Result<()> {
-        let offset = buffer_end(&self.current, self.durable.offset, &self.buffer)?.offset;
+        let offset = buffer_end(&self.current, self.start, &self.buffer)?.offset;
         let Some(append) = self.taken.front_mut() else {
             return Ok(());
         };
@@ -373,13 +301,14 @@ impl Writer {
     }
 
     fn write_buffer(&mut self) -> Result<()> {
-        let end = buffer_end(&self.current, self.durable.offset, &self.buffer)?;
+        let end = buffer_end(&self.current, self.start, &self.buffer)?;
         assert!(
             end.offset <= self.current.len(),
             "frames were checked to fit into the segment"
         );
-        self.current.write_at(&self.buffer, self.durable.offset)?;
+        self.current.write_at(&self.buffer, self.start)?;
         self.current.sync()?;
+        self.start = end.offset;
         self.durable = end;
         Ok(())
     }
@@ -424,7 +353,7 @@ impl Writer {
         self.buffer.clear();
         self.current
             .codec()
-            .put(&mut self.buffer, self.durable.offset, &head, &[]);
+            .put(&mut self.buffer, self.start, &head, &[]);
         self.write_buffer()?;
         self.buffer.clear();
         self.mark = MarkState::Written;
@@ -504,10 +433,10 @@ impl Writer {
         };
     }
 
-    /// What frames can still take in the current segment.
+    /// What frames can still take in the current segment: besides the mark after them, one may
+    /// just be written while an append is measured against this.
     fn left_bytes(&self) -> usize {
-        (self.current.len() as usize)
-            .saturating_sub(self.durable.offset as usize + FRAME_OVERHEAD_BYTES)
+        (self.current.len() as usize).saturating_sub(self.start as usize + FRAME_OVERHEAD_BYTES)
     }
 
     fn poison(&mut self, error: Error) {
@@ -553,7 +482,7 @@ impl Drop for Writer {
 }
 
 /// Encodes the Head of `segment`, which follows `previous`.
-fn put_head(
+pub(super) fn put_head(
     buffer: &mut Vec<u8>,
     segment: &SegmentFile,
     written: &Written,
@@ -577,7 +506,7 @@ fn put_head(
 }
 
 /// Where a buffer that begins at `offset` of `segment` ends.
-fn buffer_end(segment: &SegmentFile, offset: u32, buffer: &[u8]) -> Result<Position> {
+pub(super) fn buffer_end(segment: &SegmentFile, offset: u32, buffer: &[u8]) -> Result<Position> {
     u32::try_from(buffer.len())
         .ok()
         .and_then(|len| offset.checked_add(len))

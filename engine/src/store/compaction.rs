@@ -191,10 +191,11 @@ impl Compaction {
             bytes += self.last_key.len() + row.as_ref().map_or(0, |row| row.value.len()) + 16;
             if self.keeps(revision, row.is_none()) {
                 let full = self.writer.as_ref().map(TableWriter::bytes);
-                if new_key && full.is_some_and(|bytes| bytes >= self.table_bytes) {
-                    if let Some(writer) = self.writer.take() {
-                        self.outputs.push(writer.finish()?);
-                    }
+                if new_key
+                    && full.is_some_and(|bytes| bytes >= self.table_bytes)
+                    && let Some(writer) = self.writer.take()
+                {
+                    self.outputs.push(writer.finish()?);
                 }
                 let writer = match &mut self.writer {
                     Some(writer) => writer,

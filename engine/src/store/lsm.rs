@@ -1,7 +1,7 @@
 //! The store itself: one writer, any number of readers, and the two background works.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,12 +10,13 @@ use parking_lot::{Mutex, RwLock};
 
 use super::block_cache::BlockCache;
 use super::compaction::{Compaction, Picker, Plan};
+use super::folder::Folder;
 use super::iter::{Direction, VisibleRows};
 use super::key::KeyRange;
 use super::manifest::{Edit, Manifest, TableRecord, sync_dir};
 use super::memtable::Memtable;
 use super::options::{LevelStats, StoreOptions, StoreStats};
-use super::pin::{InstalledTable, PinnedTables, table_file_name};
+use super::pin::{InstalledTable, PinnedTables};
 use super::recovery;
 use super::row::{Row, RowWrite};
 use super::table::{Table, TableWriter, WrittenTable, hash_key};
@@ -31,7 +32,7 @@ const ROW_BYTES_MAX: usize = 1 << 30;
 /// A log-structured store in one folder.
 pub struct Lsm {
     env: Env,
-    dir: PathBuf,
+    folder: Arc<Folder>,
     options: StoreOptions,
     blocks: Arc<BlockCache>,
     current: RwLock<Arc<Version>>,
@@ -58,6 +59,12 @@ struct Counters {
     flushed_bytes: AtomicU64,
     compacted_bytes: AtomicU64,
     dropped_versions: AtomicU64,
+}
+
+/// Tables whose files are complete, open and durable, but not in the manifest yet.
+struct Adopted {
+    records: Vec<TableRecord>,
+    tables: Vec<(usize, Arc<Table>)>,
 }
 
 /// A change of the levels, once its files are durable.
@@ -89,7 +96,7 @@ impl Lsm {
             .max();
         Ok(Self {
             env: env.clone(),
-            dir: dir.to_owned(),
+            folder: recovered.folder,
             options,
             blocks,
             current: RwLock::new(Arc::new(recovered.version)),
@@ -118,6 +125,22 @@ impl Lsm {
         recovery::install(env, dir, tables, checkpoint)
     }
 
+    /// Ends the store: waits for a flush or a step of compaction that is going on, then refuses
+    /// all but reads, and removes no file any more, so that the folder may be replaced while
+    /// readers and pins still hold its files. Dropping the store does the same.
+    pub fn close(&self) {
+        let _flushing = self.flushing.lock();
+        let mut compacting = self.compacting.lock();
+        let _writing = self.writing.lock();
+        self.stopped.write().get_or_insert_with(|| {
+            let message = format!("{} was closed", self.folder.path.display());
+            Error::new(ErrorKind::Stopped, message)
+        });
+        // Its unfinished files go now, while they are surely its own.
+        compacting.running = None;
+        self.folder.close();
+    }
+
     fn version(&self) -> Arc<Version> {
         Arc::clone(&self.current.read())
     }
@@ -132,7 +155,7 @@ impl Lsm {
             None => Ok(()),
             Some(cause) => Err(Error::new(
                 ErrorKind::Stopped,
-                format!("the store {} stopped: {cause}", self.dir.display()),
+                format!("the store stopped: {cause}"),
             )),
         }
     }
@@ -141,7 +164,7 @@ impl Lsm {
     fn stop(&self, cause: Error) -> Error {
         let mut stopped = self.stopped.write();
         if stopped.is_none() {
-            tracing::error!(folder = %self.dir.display(), error = %cause, "store stopped");
+            tracing::error!(folder = %self.folder.path.display(), error = %cause, "store stopped");
             *stopped = Some(cause.again());
         }
         cause
@@ -150,8 +173,7 @@ impl Lsm {
     fn create_table(&self) -> Result<TableWriter> {
         let id = self.manifest.lock().take_id();
         TableWriter::create(
-            &self.env.vfs,
-            self.dir.join(table_file_name(id)),
+            &self.folder,
             id,
             self.env.rng.next_u64(),
             self.options.block_bytes,
@@ -184,16 +206,11 @@ impl Lsm {
     }
 
     /// Opens finished tables and makes their names durable.
-    fn adopt(
-        &self,
-        written: &mut [WrittenTable],
-        level: usize,
-    ) -> Result<(Vec<TableRecord>, Vec<(usize, Arc<Table>)>)> {
+    fn adopt(&self, written: &mut [WrittenTable], level: usize) -> Result<Adopted> {
         let mut records = Vec::new();
         let mut tables = Vec::new();
         for table in written.iter() {
-            let path = table.path().to_owned();
-            let opened = Table::open(&self.env.vfs, path, table.id, table.len, &self.blocks)?;
+            let opened = Table::open(&self.folder, table.id, table.len, &self.blocks)?;
             tables.push((level, Arc::new(opened)));
             records.push(TableRecord {
                 id: table.id,
@@ -204,12 +221,12 @@ impl Lsm {
         }
         if !written.is_empty() {
             // A failed sync is never retried, and the names of all files are in this folder.
-            sync_dir(&self.env.vfs, &self.dir).map_err(|e| self.stop(e))?;
+            sync_dir(&self.env.vfs, &self.folder.path).map_err(|e| self.stop(e))?;
         }
         for table in written {
             table.publish();
         }
-        Ok((records, tables))
+        Ok(Adopted { records, tables })
     }
 
     /// Makes a change of the levels durable, then visible, as one.
@@ -282,27 +299,27 @@ impl Lsm {
 
     fn finish_compaction(&self, mut compaction: Compaction) -> Result<()> {
         let level = compaction.plan.level + 1;
-        let (records, added) = self.adopt(&mut compaction.outputs, level)?;
+        let adopted = self.adopt(&mut compaction.outputs, level)?;
         let bytes = compaction.outputs.iter().map(|table| table.len).sum();
         let plan = &compaction.plan;
         let inputs = plan.inputs();
         let removed: Vec<_> = inputs.map(|(level, t)| (level, Arc::clone(t))).collect();
         let edit = Edit {
-            added: records,
+            added: adopted.records,
             removed: removed.iter().map(|(_, table)| table.id).collect(),
             checkpoint: None,
         };
         tracing::debug!(
             level,
             inputs = removed.len(),
-            outputs = added.len(),
+            outputs = adopted.tables.len(),
             dropped = compaction.dropped,
             "compacted"
         );
         self.publish(
             Publication {
                 edit,
-                added,
+                added: adopted.tables,
                 removed,
             },
             false,
@@ -318,8 +335,8 @@ impl Lsm {
 
 impl Store for Lsm {
     fn write(&self, revision: Revision, writes: &[RowWrite]) -> Result<()> {
-        self.check_running()?;
         let _writing = self.writing.lock();
+        self.check_running()?;
         if revision.0 < self.written.load(Ordering::Acquire) {
             let message = format!("write at revision {revision}, below one that was written");
             return Err(Error::new(ErrorKind::Invalid, message));
@@ -343,11 +360,10 @@ impl Store for Lsm {
     fn get(&self, key: &[u8], at: Revision) -> Result<Option<Row>> {
         let at = self.readable(at);
         let version = self.version();
-        let row = |(revision, row): (Revision, Option<super::NewRow>)| row.map(|r| r.at(revision));
         let frozen = version.frozen.iter().map(|frozen| &frozen.memtable);
         for memtable in std::iter::once(&version.active).chain(frozen) {
             if let Some(found) = memtable.get(key, at) {
-                return Ok(row(found));
+                return Ok(found.into_row());
             }
         }
         let hash = hash_key(key);
@@ -355,14 +371,14 @@ impl Store for Lsm {
             if table.properties.covers(key)
                 && let Some(found) = table.get(key, at, hash)?
             {
-                return Ok(row(found));
+                return Ok(found.into_row());
             }
         }
         for level in version.levels.iter().skip(1) {
             if let Some(table) = table_of(level, key)
                 && let Some(found) = table.get(key, at, hash)?
             {
-                return Ok(row(found));
+                return Ok(found.into_row());
             }
         }
         Ok(None)
@@ -409,18 +425,18 @@ impl Store for Lsm {
             return Ok(false);
         };
         let mut written = self.write_tables(&oldest.memtable)?;
-        let (records, added) = self.adopt(&mut written, 0)?;
+        let adopted = self.adopt(&mut written, 0)?;
         let bytes = written.iter().map(|table| table.len).sum();
         let edit = Edit {
-            added: records,
+            added: adopted.records,
             removed: Vec::new(),
             checkpoint: Some(oldest.checkpoint),
         };
-        tracing::debug!(tables = added.len(), bytes, "memtable flushed");
+        tracing::debug!(tables = adopted.tables.len(), bytes, "memtable flushed");
         self.publish(
             Publication {
                 edit,
-                added,
+                added: adopted.tables,
                 removed: Vec::new(),
             },
             true,
@@ -491,10 +507,16 @@ impl Store for Lsm {
     }
 }
 
+impl Drop for Lsm {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
 impl fmt::Debug for Lsm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lsm")
-            .field("dir", &self.dir)
+            .field("dir", &self.folder.path)
             .field("version", &self.current.read())
             .finish_non_exhaustive()
     }

@@ -14,6 +14,11 @@ pub fn table_file_name(id: u64) -> String {
     format!("{id:016x}.table")
 }
 
+/// Whether a name is that of a table's file.
+pub(super) fn is_table_file(name: &str) -> bool {
+    name.strip_suffix(".table").is_some()
+}
+
 /// A durable checkpoint and its table files. The files stay, whatever is compacted, until this
 /// is dropped; after a crash, those that the store no longer needs are removed by its next open.
 pub struct PinnedTables {

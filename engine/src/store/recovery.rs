@@ -6,9 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::block_cache::BlockCache;
+use super::folder::Folder;
 use super::manifest::{CURRENT, Manifest, State, TableRecord, is_manifest, sync_dir};
 use super::memtable::Memtable;
-use super::pin::{InstalledTable, table_file_name};
+use super::pin::{InstalledTable, is_table_file, table_file_name};
 use super::table::Table;
 use super::version::{LEVELS, Levels, Version};
 use crate::env::{Env, Vfs};
@@ -18,6 +19,7 @@ use crate::{Error, ErrorKind, Result};
 pub(super) struct Recovered {
     pub(super) manifest: Manifest,
     pub(super) version: Version,
+    pub(super) folder: Arc<Folder>,
 }
 
 /// Reads a folder, or begins a new one.
@@ -30,7 +32,8 @@ pub(super) fn recover(env: &Env, dir: &Path, blocks: &Arc<BlockCache>) -> Result
         begin(env, dir, &names)?
     };
     let state = manifest.state();
-    let levels = open_tables(env, dir, state, blocks)?;
+    let folder = Folder::new(&env.vfs, dir);
+    let levels = open_tables(&folder, state, blocks)?;
     remove_orphans(env, dir, &manifest, &names)?;
     let version = Version {
         active: Arc::new(Memtable::new()),
@@ -38,7 +41,11 @@ pub(super) fn recover(env: &Env, dir: &Path, blocks: &Arc<BlockCache>) -> Result
         levels,
         checkpoint: state.checkpoint.clone(),
     };
-    Ok(Recovered { manifest, version })
+    Ok(Recovered {
+        manifest,
+        version,
+        folder,
+    })
 }
 
 /// Builds the manifest of a folder from table files that somebody put there.
@@ -54,6 +61,7 @@ pub(super) fn install(
         return Err(Error::new(ErrorKind::Invalid, message));
     }
     remove_manifests(env, dir, &names)?;
+    let folder = Folder::new(&env.vfs, dir);
     let blocks = BlockCache::new(0);
     let mut state = State {
         checkpoint: Some(checkpoint),
@@ -66,8 +74,7 @@ pub(super) fn install(
             let message = format!("install table {} at level {level}", table.id);
             return Err(Error::new(ErrorKind::Invalid, message));
         }
-        let path = dir.join(table_file_name(table.id));
-        let file = Table::open(&env.vfs, path, table.id, table.len, &blocks)?;
+        let file = Table::open(&folder, table.id, table.len, &blocks)?;
         let record = TableRecord {
             id: table.id,
             level,
@@ -98,7 +105,7 @@ fn make_folder(vfs: &Arc<dyn Vfs>, dir: &Path) -> Result<()> {
 /// Begins an empty store. A first start that was cut short leaves a manifest at most; tables
 /// without `CURRENT` mean that a store was here.
 fn begin(env: &Env, dir: &Path, names: &[String]) -> Result<Manifest> {
-    if names.iter().any(|name| is_table(name)) {
+    if names.iter().any(|name| is_table_file(name)) {
         let problem = "the file is missing, yet there are tables";
         return Err(Error::corrupt(&dir.join(CURRENT), 0, problem));
     }
@@ -106,11 +113,10 @@ fn begin(env: &Env, dir: &Path, names: &[String]) -> Result<Manifest> {
     Manifest::create(env, dir, State::default())
 }
 
-fn open_tables(env: &Env, dir: &Path, state: &State, blocks: &Arc<BlockCache>) -> Result<Levels> {
+fn open_tables(folder: &Arc<Folder>, state: &State, blocks: &Arc<BlockCache>) -> Result<Levels> {
     let mut tables = Vec::with_capacity(state.tables.len());
     for record in state.tables.values() {
-        let path = dir.join(table_file_name(record.id));
-        let table = Table::open(&env.vfs, path, record.id, record.len, blocks)?;
+        let table = Table::open(folder, record.id, record.len, blocks)?;
         if table.properties != record.properties {
             let problem = "its properties are not those in the manifest";
             return Err(Error::corrupt(&table.path, 0, problem));
@@ -137,7 +143,7 @@ fn remove_orphans(env: &Env, dir: &Path, manifest: &Manifest, names: &[String]) 
     let tables = manifest.state().tables.keys();
     let named: Vec<String> = tables.map(|id| table_file_name(*id)).collect();
     for name in names {
-        let orphan = is_table(name) && !named.contains(name);
+        let orphan = is_table_file(name) && !named.contains(name);
         if orphan || manifest.is_left_over(name) {
             tracing::info!(file = %dir.join(name).display(), "left-over file removed");
             remove(env, dir, name)?;
@@ -169,8 +175,4 @@ fn file_names(vfs: &Arc<dyn Vfs>, dir: &Path) -> Result<Vec<String>> {
         .map_err(|e| Error::io(format!("list folder {}", dir.display()), e))?;
     let files = entries.into_iter().filter(|entry| !entry.is_dir);
     Ok(files.map(|entry| entry.name).collect())
-}
-
-fn is_table(name: &str) -> bool {
-    name.ends_with(".table")
 }

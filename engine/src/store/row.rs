@@ -37,6 +37,20 @@ pub struct RowWrite {
     pub value: Option<NewRow>,
 }
 
+/// A version that a read met; a tombstone has no row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) revision: Revision,
+    pub(super) row: Option<NewRow>,
+}
+
+impl Found {
+    /// The row as it is read.
+    pub(super) fn into_row(self) -> Option<Row> {
+        self.row.map(|row| row.at(self.revision))
+    }
+}
+
 /// A version on its way into a table, without its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RowParts<'a> {

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use crate::codec::DecodeError;
 use crate::ids::Revision;
 use crate::store::key::Place;
-use crate::store::row::{NewRow, RowParts};
+use crate::store::row::{Found, NewRow, RowParts};
 
 /// Entries from one restart to the next.
 const RESTART_ENTRIES: usize = 16;
@@ -147,10 +147,7 @@ impl Block {
     }
 
     /// The first version at or behind `target`, if its key is the target's.
-    pub(super) fn get(
-        &self,
-        target: Place<'_>,
-    ) -> Result<Option<(Revision, Option<NewRow>)>, DecodeError> {
+    pub(super) fn get(&self, target: Place<'_>) -> Result<Option<Found>, DecodeError> {
         let interval = self.interval_of(target)?;
         // Keys are compared without being put together: `common` bytes of the target agree with
         // the last entry, which is before the target.
@@ -173,12 +170,15 @@ impl Block {
             let agree = common_prefix(tail, wanted);
             match (tail.get(agree), wanted.get(agree)) {
                 (None, None) if entry.revision <= target.revision => {
-                    return Ok(Some((entry.revision, self.row(entry.row.as_ref()))));
+                    return Ok(Some(Found {
+                        revision: entry.revision,
+                        row: self.row(entry.row.as_ref()),
+                    }));
                 }
-                (None, _) => {}
                 (Some(_), None) => return Ok(None),
                 (Some(here), Some(there)) if here > there => return Ok(None),
-                (Some(_), Some(_)) => {}
+                // The entry is before the target.
+                (None, _) | (Some(_), Some(_)) => {}
             }
             common += agree;
         }
@@ -219,7 +219,7 @@ impl Block {
         while position < end {
             let entry = self.entry(&mut position)?;
             if entry.shared > last.len() {
-                return Err(self.damaged("key", position, "shares more than there is"));
+                return Err(damaged("key", position, "shares more than there is"));
             }
             let start = into.keys.len();
             into.keys
@@ -233,7 +233,7 @@ impl Block {
             });
         }
         if into.entries.is_empty() {
-            return Err(self.damaged("entry", position, "a restart without entries"));
+            return Err(damaged("entry", position, "a restart without entries"));
         }
         Ok(())
     }
@@ -255,7 +255,7 @@ impl Block {
             .map(|bytes| u32::from_le_bytes(*bytes) as usize);
         match offset {
             Some(offset) if offset < self.entries_len => Ok(offset),
-            _ => Err(self.damaged("restart", at, "points outside the entries")),
+            _ => Err(damaged("restart", at, "points outside the entries")),
         }
     }
 
@@ -284,7 +284,7 @@ impl Block {
                     value: self.range("value", position)?,
                 })
             }
-            _ => return Err(self.damaged("kind", *position, "is neither 0 nor 1")),
+            _ => return Err(damaged("kind", *position, "is neither 0 nor 1")),
         };
         Ok(RawEntry {
             shared,
@@ -305,14 +305,14 @@ impl Block {
         let end = start
             .checked_add(len)
             .filter(|end| *end <= self.entries_len)
-            .ok_or_else(|| self.damaged(field, start, "is longer than the block"))?;
+            .ok_or_else(|| damaged(field, start, "is longer than the block"))?;
         *position = end;
         Ok(start..end)
     }
 
     fn length(&self, field: &'static str, position: &mut usize) -> Result<usize, DecodeError> {
         let len = self.varint(field, position)?;
-        usize::try_from(len).map_err(|_| self.damaged(field, *position, "does not fit in memory"))
+        usize::try_from(len).map_err(|_| damaged(field, *position, "does not fit in memory"))
     }
 
     #[inline]
@@ -331,22 +331,14 @@ impl Block {
                 return Ok(value);
             }
         }
-        Err(self.damaged(field, *position, "a number does not end"))
+        Err(damaged(field, *position, "a number does not end"))
     }
 
     fn slice(&self, range: Range<usize>, field: &'static str) -> Result<&[u8], DecodeError> {
         let start = range.start;
         self.bytes
             .get(range)
-            .ok_or_else(|| self.damaged(field, start, "lies outside the block"))
-    }
-
-    fn damaged(&self, field: &'static str, position: usize, problem: &'static str) -> DecodeError {
-        DecodeError {
-            field,
-            position,
-            problem,
-        }
+            .ok_or_else(|| damaged(field, start, "lies outside the block"))
     }
 }
 
@@ -390,6 +382,14 @@ impl Interval {
     }
 }
 
+fn damaged(field: &'static str, position: usize, problem: &'static str) -> DecodeError {
+    DecodeError {
+        field,
+        position,
+        problem,
+    }
+}
+
 fn common_prefix(a: &[u8], b: &[u8]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
@@ -428,14 +428,15 @@ mod tests {
         Block::new(Bytes::copy_from_slice(builder.finish())).expect("a well-formed block")
     }
 
-    fn value(block: &Block, key: &str, at: u64) -> Option<Option<Bytes>> {
+    /// The value found, empty for a tombstone.
+    fn value(block: &Block, key: &str, at: u64) -> Option<Bytes> {
         block
             .get(Place {
                 key: key.as_bytes(),
                 revision: Revision(at),
             })
             .expect("a well-formed block")
-            .map(|(_, row)| row.map(|row| row.value))
+            .map(|found| found.row.map_or_else(Bytes::new, |row| row.value))
     }
 
     #[test]
@@ -452,9 +453,9 @@ mod tests {
         let block = block(&entries);
         for name in &names {
             assert_eq!(value(&block, name, 99), None);
-            assert_eq!(value(&block, name, 100), Some(Some("old".into())));
-            assert_eq!(value(&block, name, 250), Some(None));
-            assert_eq!(value(&block, name, 999), Some(Some("new".into())));
+            assert_eq!(value(&block, name, 100), Some("old".into()));
+            assert_eq!(value(&block, name, 250), Some(Bytes::new()));
+            assert_eq!(value(&block, name, 999), Some("new".into()));
             assert_eq!(value(&block, &format!("{name}x"), 999), None);
         }
         assert_eq!(value(&block, "", 999), None);
