@@ -1,62 +1,108 @@
-//! Openraft's log storage over one group of the node's log.
+//! One group's part of the node's log, as openraft wants it.
 //!
-//! The log itself (group commit, recovery, recycling) is `engine::segment`; here is only the
-//! translation, one obligation a function.
+//! # Invariants
+//! - `append` never waits: entries can be read when it returns, and the writer's job reports
+//!   their sync.
+//! - A vote is durable before `save_vote` returns.
+//! - `truncate_after` and `purge` only move marks; the order of writes is the log's.
 
 use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, RangeBounds};
 
-use engine::ids::{GroupId, LogIndex};
+use engine::ids::{GroupId, LogId, LogIndex};
 use engine::segment::{Log, LogEntry, Write};
 use futures::Stream;
-use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
-use openraft::{OptionalSend, RaftLogReader};
+use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
+use openraft::OptionalSend;
 use tokio::sync::oneshot;
 
 use crate::types::{
-    Entry, RaftLogId, TypeConfig, Vote, decode, decode_entry, encode, encode_payload, io_error,
-    our_id, their_id,
+    Entry, RaftLogId, TypeConfig, Vote, decode, encode, engine_index, engine_log_id, entry,
+    entry_body, raft_log_id,
 };
 
-/// How many bytes of entries are read at once: for a peer, for apply.
-const READ_BYTES: usize = 1024 * 1024;
+/// Most bytes of entries read at once, one large entry excepted: a message to a follower.
+const READ_BYTES_MAX: usize = 2 * 1024 * 1024;
 
-/// One group's part of the node's log.
+/// One group's log; clones are the same log.
 #[derive(Clone, Debug)]
-pub struct LogStore {
+pub(crate) struct LogStore {
     log: Log,
     group: GroupId,
 }
 
 impl LogStore {
-    /// The log of `group`.
-    pub fn new(log: Log, group: GroupId) -> Self {
+    pub(crate) fn new(log: Log, group: GroupId) -> Self {
         Self { log, group }
     }
 
-    /// Entries from `start` up to `end` (openraft's count), as many as fit.
-    fn read(&self, start: u64, end: u64, bytes_max: usize) -> io::Result<Vec<Entry>> {
-        if start >= end {
-            return Ok(Vec::new());
-        }
-        let (from, until) = (LogIndex(start + 1), LogIndex(end.saturating_add(1)));
-        let entries = self.log.read(self.group, from, until, bytes_max).map_err(io_error)?;
-        entries.into_iter().map(|entry| decode_entry(entry.log_id, entry.body)).collect()
+    /// The last entry, or the purged one.
+    pub(crate) fn last_log_id(&self) -> Option<LogId> {
+        self.log.group(self.group).last
     }
 
-    /// Hands writes over and waits for their group commit.
-    async fn write(&self, write: Write) -> io::Result<()> {
-        let (sender, receiver) = oneshot::channel();
-        let done = Box::new(move |result| {
-            // The receiver is gone only if openraft has stopped waiting.
-            let _ = sender.send(result);
-        });
-        self.log.append(self.group, vec![write], done);
-        match receiver.await {
-            Ok(result) => result.map_err(io_error),
-            Err(_) => Err(io::Error::other("the log has stopped")),
+    /// Makes log and state agree after a crash in the middle of an installed checkpoint.
+    ///
+    /// The state never exceeds what this log has synced, an installed checkpoint excepted. So if
+    /// the last applied entry does not stand in the log, all that stands there is older or was
+    /// never committed, and the log begins anew behind the state.
+    pub(crate) fn agree_with(&self, applied: Option<LogId>) -> engine::Result<()> {
+        let known = self.log.group(self.group);
+        if let Some(applied) = applied
+            && self.log.log_id_at(self.group, applied.index) != Some(applied)
+            && known.purged.is_none_or(|purged| purged.index < applied.index)
+        {
+            tracing::info!(group = self.group.0, %applied, "the log begins anew behind the state");
+            return self
+                .log
+                .append_wait(self.group, vec![Write::Reset(applied)]);
         }
+        match known.purged {
+            Some(purged) if applied.is_none_or(|applied| applied.index < purged.index) => {
+                Err(engine::Error::new(
+                    engine::ErrorKind::Corrupt,
+                    format!(
+                        "the log of group {} begins after entry {purged}, the state ends before: \
+                         the state's folder was replaced by an older one",
+                        self.group
+                    ),
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn read(&self, from: LogIndex, until: LogIndex, bytes_max: usize) -> io::Result<Vec<Entry>> {
+        let entries = self
+            .log
+            .read(self.group, from, until, bytes_max)
+            .map_err(io::Error::other)?;
+        entries
+            .into_iter()
+            .map(|LogEntry { log_id, body }| {
+                entry(raft_log_id(log_id), body).map_err(|error| self.damaged(log_id, &error))
+            })
+            .collect()
+    }
+
+    fn damaged(&self, log_id: LogId, error: &engine::codec::DecodeError) -> io::Error {
+        let context = format!("entry {log_id} of group {}: {error}", self.group);
+        io::Error::new(io::ErrorKind::InvalidData, context)
+    }
+
+    /// A write that nobody waits for: it becomes durable with what follows.
+    fn mark(&self, write: Write) {
+        let group = self.group;
+        self.log.append(
+            group,
+            vec![write],
+            Box::new(move |result| {
+                if let Err(error) = result {
+                    tracing::warn!(group = group.0, %error, "a mark did not reach the log");
+                }
+            }),
+        );
     }
 }
 
@@ -65,55 +111,57 @@ impl RaftLogReader<TypeConfig> for LogStore {
         &mut self,
         range: RB,
     ) -> io::Result<Vec<Entry>> {
-        let (start, end) = bounds(&range);
-        let mut entries = self.read(start, end, usize::MAX)?;
-        while let Some(last) = entries.last().map(|entry| entry.log_id.index()) {
-            if last + 1 >= end {
-                break;
-            }
-            let more = self.read(last + 1, end, usize::MAX)?;
-            if more.is_empty() {
-                break;
-            }
-            entries.extend(more);
-        }
-        Ok(entries)
+        let (from, until) = bounds(&range);
+        self.read(from, until, usize::MAX)
     }
 
-    /// For apply: a long log is never whole in memory.
-    async fn entries_stream<RB: RangeBounds<u64> + Clone + Debug + OptionalSend>(
+    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
+        self.read(engine_index(start), engine_index(end), READ_BYTES_MAX)
+    }
+
+    /// Entries to apply are committed and change no more, so they are read piece by piece.
+    async fn entries_stream<RB>(
         &mut self,
         range: RB,
-    ) -> impl Stream<Item = io::Result<Entry>> + OptionalSend {
-        let (start, end) = bounds(&range);
-        let store = self.clone();
-        let pages = futures::stream::unfold(Some(start), move |next| {
-            let store = store.clone();
-            async move {
-                let page = store.read(next?, end, READ_BYTES);
-                let following = match &page {
-                    Ok(entries) => entries.last().map(|entry| entry.log_id.index() + 1),
-                    Err(_) => None,
-                };
-                match page {
-                    Ok(entries) if entries.is_empty() => None,
-                    Ok(entries) => Some((entries.into_iter().map(Ok).collect(), following)),
-                    Err(error) => Some((vec![Err(error)], None)),
-                }
-            }
-        });
-        Box::pin(futures::StreamExt::flat_map(pages, |page: Vec<io::Result<Entry>>| {
-            futures::stream::iter(page)
-        }))
-    }
-
-    /// For a peer: what one message may hold.
-    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
-        self.read(start, end, READ_BYTES)
+    ) -> impl Stream<Item = io::Result<Entry>> + OptionalSend
+    where
+        RB: RangeBounds<u64> + Clone + Debug + OptionalSend,
+    {
+        let (from, until) = bounds(&range);
+        let pieces = Pieces {
+            store: self.clone(),
+            read: Vec::new().into_iter(),
+            next: from,
+            until,
+        };
+        Box::pin(futures::stream::try_unfold(pieces, Pieces::next))
     }
 
     async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
-        self.log.group(self.group).vote.map(|vote| decode(&vote)).transpose()
+        let vote = self.log.group(self.group).vote;
+        vote.map(|bytes| decode(&bytes).map_err(io::Error::other))
+            .transpose()
+    }
+}
+
+/// A walk through committed entries.
+struct Pieces {
+    store: LogStore,
+    read: std::vec::IntoIter<Entry>,
+    next: LogIndex,
+    until: LogIndex,
+}
+
+impl Pieces {
+    async fn next(mut self) -> io::Result<Option<(Entry, Self)>> {
+        if self.read.len() == 0 && self.next < self.until {
+            let entries = self.store.read(self.next, self.until, READ_BYTES_MAX)?;
+            if let Some(last) = entries.last() {
+                self.next = LogIndex(engine_index(last.log_id.index).0 + 1);
+            }
+            self.read = entries.into_iter();
+        }
+        Ok(self.read.next().map(|entry| (entry, self)))
     }
 }
 
@@ -121,10 +169,10 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     type LogReader = Self;
 
     async fn get_log_state(&mut self) -> io::Result<LogState<TypeConfig>> {
-        let group = self.log.group(self.group);
+        let known = self.log.group(self.group);
         Ok(LogState {
-            last_purged_log_id: group.purged.map(their_id),
-            last_log_id: group.last.map(their_id),
+            last_purged_log_id: known.purged.map(raft_log_id),
+            last_log_id: known.last.map(raft_log_id),
         })
     }
 
@@ -132,13 +180,20 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         self.clone()
     }
 
-    /// Durable before it is answered: a vote that is forgotten is a second leader.
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
-        self.write(Write::Vote(encode(vote))).await
+        let (told, answer) = oneshot::channel();
+        self.log.append(
+            self.group,
+            vec![Write::Vote(encode(vote).into())],
+            // Nobody listens any more only if openraft is stopping.
+            Box::new(move |result| drop(told.send(result))),
+        );
+        match answer.await {
+            Ok(result) => result.map_err(io::Error::other),
+            Err(_) => Err(io::Error::other("the log has stopped")),
+        }
     }
 
-    /// Never waits: entries are readable from memory at once, and the callback comes from the
-    /// log's writer after their `fdatasync`.
     async fn append<I>(&mut self, entries: I, callback: IOFlushed<TypeConfig>) -> io::Result<()>
     where
         I: IntoIterator<Item = Entry> + OptionalSend,
@@ -147,39 +202,43 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let writes = entries
             .into_iter()
             .map(|entry| {
-                let body = encode_payload(&entry.payload);
-                Write::Entry(LogEntry { log_id: our_id(&entry.log_id), body })
+                Write::Entry(LogEntry {
+                    log_id: engine_log_id(entry.log_id),
+                    body: entry_body(&entry.payload),
+                })
             })
             .collect();
-        let done = Box::new(move |result: engine::Result<()>| {
-            callback.io_completed(result.map_err(io_error));
-        });
-        self.log.append(self.group, writes, done);
+        self.log.append(
+            self.group,
+            writes,
+            Box::new(move |result| callback.io_completed(result.map_err(io::Error::other))),
+        );
         Ok(())
     }
 
     async fn truncate_after(&mut self, last: Option<RaftLogId>) -> io::Result<()> {
-        let keep = last.map_or(LogIndex(0), |last| our_id(&last).index);
-        self.write(Write::TruncateAfter(keep)).await
+        let keep = last.map_or(LogIndex(0), |log_id| engine_index(log_id.index));
+        self.mark(Write::TruncateAfter(keep));
+        Ok(())
     }
 
-    /// Only moves a mark; whole segments are dropped by the log's writer in its own time.
     async fn purge(&mut self, upto: RaftLogId) -> io::Result<()> {
-        self.write(Write::Purge(our_id(&upto))).await
+        self.mark(Write::Purge(engine_log_id(upto)));
+        Ok(())
     }
 }
 
-fn bounds(range: &impl RangeBounds<u64>) -> (u64, u64) {
-    let start = match range.start_bound() {
-        Bound::Included(start) => *start,
-        Bound::Excluded(start) => start + 1,
-        Bound::Unbounded => 0,
+/// openraft's range of indexes as the engine's `from..until`.
+fn bounds(range: &impl RangeBounds<u64>) -> (LogIndex, LogIndex) {
+    let from = match range.start_bound() {
+        Bound::Included(start) => engine_index(*start),
+        Bound::Excluded(start) => engine_index(start.saturating_add(1)),
+        Bound::Unbounded => LogIndex(0),
     };
-    let end = match range.end_bound() {
-        Bound::Included(end) => end.saturating_add(1),
-        Bound::Excluded(end) => *end,
-        // Far beyond any entry, and still below what the log takes for an index.
-        Bound::Unbounded => u64::MAX / 4,
+    let until = match range.end_bound() {
+        Bound::Included(end) => engine_index(end.saturating_add(1)),
+        Bound::Excluded(end) => engine_index(*end),
+        Bound::Unbounded => LogIndex(u64::MAX),
     };
-    (start, end)
+    (from, until)
 }

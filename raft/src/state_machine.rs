@@ -1,171 +1,173 @@
-//! Committed entries → `Replica::apply`; checkpoints as openraft's snapshots.
+//! Committed entries become state, in order.
 //!
-//! # Invariants
-//! - An entry is applied only when **this node's own log** has synced it: otherwise a checkpoint
-//!   could hold what a power cut takes from the log.
-//! - A snapshot is the newest durable checkpoint of the engine, never built on demand.
+//! ```text
+//! committed ─► synced in this node's own log ─► replica is ready ─► apply ─► answer, note
+//! ```
+//!
+//! The first wait is ours: openraft applies what a quorum has, which may be more than this
+//! node's disk has. With it, neither state nor checkpoint ever exceeds the node's own log, and
+//! what a restarted node has replayed when its log is committed again is all it ever showed.
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
-use engine::checkpoint::{CheckpointReader, CheckpointView, CheckpointWriter};
 use engine::command::Payload;
-use engine::ids::LogIndex;
+use engine::env::{Clock, Env};
+use engine::ids::{LogId, LogIndex};
 use engine::replica::Replica;
-use futures::{Stream, TryStreamExt};
-use openraft::storage::{EntryResponder, RaftStateMachine, Snapshot};
-use openraft::{OptionalSend, RaftSnapshotBuilder};
-use tokio::sync::{Notify, watch};
+use futures::{Stream, StreamExt};
+use openraft::storage::{EntryResponder, RaftStateMachine};
+use openraft::OptionalSend;
+use tokio::sync::watch;
+use tokio::time::timeout;
 
+use crate::boot::Boots;
+use crate::snapshot::{self, Builder, SnapshotData};
 use crate::types::{
-    EntryPayload, Outcomes, RaftLogId, SnapshotMeta, StoredMembership, TypeConfig, decode, encode,
-    invalid, io_error, our_id, their_id,
+    Answer, RaftLogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig, engine_log_id,
+    entry_body, raft_log_id,
 };
+use crate::view::View;
 
-/// A checkpoint on its way out of a node or into one.
-#[derive(Debug)]
-pub enum Checkpoint {
-    /// Read from this node, to be sent.
-    Sent(Box<CheckpointReader>),
-    /// Received whole from a peer, to be installed.
-    Received(Box<CheckpointWriter>),
+/// How long an apply waits for a flush before it asks whether the replica has failed.
+const FAULT_CHECK: Duration = Duration::from_millis(200);
+
+/// One group's state, as openraft drives it.
+pub(crate) struct StateMachine {
+    pub(crate) replica: Replica,
+    pub(crate) synced: Synced,
+    /// Changes when a flush has made room.
+    pub(crate) ready: watch::Receiver<()>,
+    pub(crate) view: Arc<View>,
+    pub(crate) boots: Arc<Boots>,
 }
 
-/// Drives one group's replica.
-#[derive(Debug)]
-pub struct StateMachine {
-    replica: Replica,
-    synced: watch::Receiver<LogIndex>,
-    /// Notified when a flush has made room for more.
-    ready: Arc<Notify>,
-    /// Told of the fault that stops this node.
-    failed: watch::Sender<Option<String>>,
+/// How far this node's own log is synced.
+///
+/// Asked of the log each time, never remembered: a truncation moves it back.
+pub(crate) struct Synced {
+    pub(crate) upto: Box<dyn Fn() -> LogIndex + Send + Sync>,
+    /// Changes with every group commit.
+    pub(crate) changed: watch::Receiver<()>,
 }
-
-/// Answers the newest durable checkpoint.
-#[derive(Clone, Debug)]
-pub struct CheckpointSource(Replica);
 
 impl StateMachine {
-    /// A driver for `replica`; `synced` follows the group's part of the log.
-    pub fn new(
-        replica: Replica,
-        synced: watch::Receiver<LogIndex>,
-        failed: watch::Sender<Option<String>>,
-    ) -> Self {
-        let ready = Arc::new(Notify::new());
-        let notify = ready.clone();
-        replica.on_ready(Box::new(move || notify.notify_one()));
-        Self { replica, synced, ready, failed }
+    async fn apply_entry(
+        &mut self,
+        log_id: LogId,
+        body: bytes::Bytes,
+    ) -> io::Result<Answer> {
+        self.wait_synced(log_id.index).await?;
+        self.wait_ready().await?;
+        let payload = Payload::decode(body).map_err(io::Error::other)?;
+        let outcomes = self
+            .replica
+            .apply(log_id, &payload)
+            .map_err(io::Error::other)?;
+        if announces(&payload) {
+            self.boots.note(self.replica.boots());
+        }
+        self.view.note(&self.replica);
+        Ok(Answer(outcomes))
     }
 
-    async fn wait_until_synced(&mut self, index: LogIndex) -> io::Result<()> {
-        let seen = self.synced.wait_for(|synced| *synced >= index).await;
-        seen.map(drop).map_err(|_| io::Error::other("the log has stopped"))
-    }
-
-    async fn wait_until_ready(&self) {
-        while !self.replica.ready() && self.replica.fault().is_none() {
-            self.ready.notified().await;
+    async fn wait_synced(&mut self, index: LogIndex) -> io::Result<()> {
+        loop {
+            self.synced.changed.mark_unchanged();
+            if (self.synced.upto)() >= index {
+                return Ok(());
+            }
+            if self.synced.changed.changed().await.is_err() {
+                return Err(io::Error::other("the log has stopped"));
+            }
         }
     }
 
-    fn fault(&self, error: engine::Error) -> io::Error {
-        self.failed.send_replace(Some(error.to_string()));
-        io_error(error)
+    async fn wait_ready(&mut self) -> io::Result<()> {
+        loop {
+            self.ready.mark_unchanged();
+            if self.replica.ready() {
+                return Ok(());
+            }
+            if let Some(fault) = self.replica.fault() {
+                return Err(io::Error::other(fault));
+            }
+            // The time limit is for a flush that fails: nobody calls back then.
+            timeout(FAULT_CHECK, self.ready.changed()).await.ok();
+        }
     }
 }
 
+fn announces(payload: &Payload) -> bool {
+    let Payload::Batch(batch) = payload else {
+        return false;
+    };
+    batch
+        .commands
+        .iter()
+        .any(|command| matches!(command, engine::command::Command::NodeStarted { .. }))
+}
+
 impl RaftStateMachine<TypeConfig> for StateMachine {
-    type SnapshotData = Checkpoint;
-    type SnapshotBuilder = CheckpointSource;
+    type SnapshotData = SnapshotData;
+    type SnapshotBuilder = Builder;
 
     async fn applied_state(&mut self) -> io::Result<(Option<RaftLogId>, StoredMembership)> {
-        let applied = self.replica.applied().map(their_id);
-        Ok((applied, stored_membership(self.replica.membership())?))
+        let membership = snapshot::membership(self.replica.membership().as_ref())?;
+        Ok((self.replica.applied().map(raft_log_id), membership))
     }
 
-    async fn apply<Strm>(&mut self, mut entries: Strm) -> io::Result<()>
+    async fn apply<S>(&mut self, mut entries: S) -> io::Result<()>
     where
-        Strm: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
+        S: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
     {
-        while let Some((entry, responder)) = entries.try_next().await? {
-            let log_id = our_id(&entry.log_id);
-            self.wait_until_synced(log_id.index).await?;
-            self.wait_until_ready().await;
-            let payload = match entry.payload {
-                EntryPayload::Blank => Payload::Blank,
-                EntryPayload::Normal(proposal) => Payload::decode(proposal.0).map_err(invalid)?,
-                EntryPayload::Membership(membership) => Payload::Membership(encode(&membership)),
-            };
-            let outcomes =
-                self.replica.apply(log_id, &payload).map_err(|error| self.fault(error))?;
+        while let Some(item) = entries.next().await {
+            let (entry, responder) = item?;
+            let log_id = engine_log_id(entry.log_id);
+            let answer = self.apply_entry(log_id, entry_body(&entry.payload)).await?;
             if let Some(responder) = responder {
-                responder.send(Outcomes(outcomes));
+                responder.send(answer);
             }
+            // An entry is at most a few milliseconds of work: others get their turn after each.
+            tokio::task::yield_now().await;
         }
         Ok(())
     }
 
-    async fn try_create_snapshot_builder(&mut self, _force: bool) -> Option<CheckpointSource> {
-        self.replica.checkpoint()?;
-        Some(CheckpointSource(self.replica.clone()))
+    async fn try_create_snapshot_builder(&mut self, force: bool) -> Option<Builder> {
+        if force {
+            return Some(self.get_snapshot_builder().await);
+        }
+        // Pinned now, between two applies: openraft must never see a snapshot of an entry of
+        // which it does not yet know that it is applied.
+        snapshot::current(&self.replica)
+            .transpose()
+            .map(|snapshot| Builder::Newest(Some(snapshot)))
     }
 
-    async fn get_snapshot_builder(&mut self) -> CheckpointSource {
-        CheckpointSource(self.replica.clone())
+    async fn get_snapshot_builder(&mut self) -> Builder {
+        Builder::Fresh(self.replica.clone())
     }
 
-    async fn install_snapshot(&mut self, _: &SnapshotMeta, received: Checkpoint) -> io::Result<()> {
-        let Checkpoint::Received(writer) = received else {
-            return Err(io::Error::other("only a received checkpoint can be installed"));
-        };
-        let replica = self.replica.clone();
-        let installed = tokio::task::spawn_blocking(move || replica.install(*writer)).await;
-        installed.map_err(io::Error::other)?.map_err(|error| self.fault(error))
-    }
-
-    async fn get_current_snapshot(
+    async fn install_snapshot(
         &mut self,
-    ) -> io::Result<Option<Snapshot<TypeConfig, Checkpoint>>> {
-        if self.replica.checkpoint().is_none() {
-            return Ok(None);
-        }
-        CheckpointSource(self.replica.clone()).read().map(Some)
+        meta: &SnapshotMeta,
+        data: SnapshotData,
+    ) -> io::Result<()> {
+        snapshot::install(&self.replica, meta.last_log_id, data).await?;
+        self.boots.note(self.replica.boots());
+        self.view.note(&self.replica);
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {
+        snapshot::current(&self.replica)
     }
 }
 
-impl CheckpointSource {
-    fn read(&self) -> io::Result<Snapshot<TypeConfig, Checkpoint>> {
-        let reader = self.0.read_checkpoint().map_err(io_error)?;
-        let meta = snapshot_meta(reader.view())?;
-        Ok(Snapshot { meta, snapshot: Checkpoint::Sent(Box::new(reader)) })
-    }
-}
-
-impl RaftSnapshotBuilder<TypeConfig> for CheckpointSource {
-    type SnapshotData = Checkpoint;
-
-    async fn build_snapshot(&mut self) -> io::Result<Snapshot<TypeConfig, Checkpoint>> {
-        self.read()
-    }
-}
-
-/// What openraft wants to know of a checkpoint.
-pub(crate) fn snapshot_meta(view: &CheckpointView) -> io::Result<SnapshotMeta> {
-    Ok(SnapshotMeta {
-        last_log_id: Some(their_id(view.log_id)),
-        last_membership: stored_membership(view.membership.clone())?,
-    })
-}
-
-fn stored_membership(
-    membership: Option<(engine::ids::LogId, bytes::Bytes)>,
-) -> io::Result<StoredMembership> {
-    match membership {
-        Some((log_id, bytes)) => {
-            Ok(StoredMembership::new(Some(their_id(log_id)), decode(&bytes)?))
-        }
-        None => Ok(StoredMembership::default()),
-    }
+/// The time a leader stamps: never behind what the state has seen.
+pub(crate) fn now_ms(env: &Env, view: &View) -> u64 {
+    let clock: &dyn Clock = env.clock.as_ref();
+    clock.wall_ms().max(view.now_ms())
 }

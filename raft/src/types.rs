@@ -1,106 +1,130 @@
-//! The one type configuration of openraft, and our names for its generics.
+//! The one type configuration, our aliases, and the step between openraft's counting and ours.
 //!
-//! Nobody else in the workspace names openraft. Its log begins at index 0 and ours at 1, so that
-//! 0 can mean "before everything"; [`our_id`] and [`their_id`] are the only translation.
+//! openraft counts log entries from 0, the engine from 1: `engine index = raft index + 1`. The
+//! body of an entry on disk, between peers and under apply is one and the same: an encoded
+//! [`Payload`], so a proposal is encoded once.
 
 use std::fmt;
 
 use bytes::Bytes;
 use engine::codec::DecodeError;
 use engine::command::{Outcome, Payload};
-use engine::ids::LogId;
-use openraft::impls::leader_id_std;
-use serde::{Deserialize, Serialize};
+use engine::ids::{LogId, LogIndex, NodeId, Term};
+use openraft::alias::{CommittedLeaderIdOf, LogIdOf, SnapshotMetaOf, SnapshotOf, StoredMembershipOf, VoteOf};
+use openraft::impls::leader_id_std::LeaderId;
+use openraft::EntryPayload;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Commands waiting together at the leader, encoded once as an engine payload.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Proposal(pub Bytes);
+use crate::snapshot::SnapshotData;
+use crate::state_machine::StateMachine;
 
-/// What each command of a proposal answered; none for other entries.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outcomes(pub Vec<Outcome>);
+openraft::declare_raft_types!(
+    /// Our openraft.
+    pub(crate) TypeConfig:
+        D = Proposal,
+        R = Answer,
+        NodeId = NodeId,
+        Node = Member,
+        Term = u64,
+        LeaderId = LeaderId<u64, NodeId>,
+);
 
-/// How a node is reached.
+pub(crate) type Raft = openraft::Raft<TypeConfig, StateMachine>;
+pub(crate) type RaftLogId = LogIdOf<TypeConfig>;
+pub(crate) type Vote = VoteOf<TypeConfig>;
+pub(crate) type Entry = openraft::alias::EntryOf<TypeConfig>;
+pub(crate) type Membership = openraft::Membership<NodeId, Member>;
+pub(crate) type RaftMetrics = openraft::RaftMetrics<TypeConfig>;
+pub(crate) type StoredMembership = StoredMembershipOf<TypeConfig>;
+pub(crate) type SnapshotMeta = SnapshotMetaOf<TypeConfig>;
+pub(crate) type Snapshot = SnapshotOf<TypeConfig, SnapshotData>;
+
+/// Where a member of the cluster is reached.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
-    /// Where its peers reach it, `host:port`.
+    /// By its peers, `host:port`.
     pub peer_address: String,
-    /// Where clients reach it, `host:port`.
+    /// By clients, `host:port`.
     pub client_address: String,
 }
 
-openraft::declare_raft_types!(
-    /// Our choices of openraft's types.
-    pub TypeConfig:
-        D = Proposal,
-        R = Outcomes,
-        NodeId = u64,
-        Node = Member,
-        Term = u64,
-        LeaderId = leader_id_std::LeaderId<u64, u64>,
-);
+/// An encoded [`Payload::Batch`].
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Proposal(pub(crate) Bytes);
 
-pub(crate) type Committed = leader_id_std::CommittedLeaderId<u64>;
-pub(crate) type RaftLogId = openraft::LogId<Committed>;
-pub(crate) type Vote = openraft::type_config::alias::VoteOf<TypeConfig>;
-pub(crate) type Entry = openraft::type_config::alias::EntryOf<TypeConfig>;
-pub(crate) type EntryPayload = openraft::EntryPayload<Proposal, u64, Member>;
-pub(crate) type Membership = openraft::Membership<u64, Member>;
-pub(crate) type StoredMembership = openraft::StoredMembership<Committed, u64, Member>;
-pub(crate) type SnapshotMeta = openraft::storage::SnapshotMeta<Committed, u64, Member>;
-pub(crate) type Raft = openraft::Raft<TypeConfig, crate::state_machine::StateMachine>;
+/// One outcome for each command of an entry.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Answer(pub(crate) Vec<Outcome>);
 
-/// The engine's name of an openraft entry.
-pub(crate) fn our_id(log_id: &RaftLogId) -> LogId {
-    LogId::new(*log_id.committed_leader_id().as_ref_term(), log_id.index() + 1)
+/// openraft's name of an entry, as the engine writes it.
+pub(crate) fn engine_log_id(log_id: RaftLogId) -> LogId {
+    LogId {
+        term: Term(log_id.leader_id.term),
+        index: engine_index(log_id.index),
+    }
 }
 
-/// Openraft's name of an engine entry.
-pub(crate) fn their_id(log_id: LogId) -> RaftLogId {
-    RaftLogId::new(Committed::new(log_id.term.0), log_id.index.0.saturating_sub(1))
+/// The engine's name of an entry, as openraft writes it.
+pub(crate) fn raft_log_id(log_id: LogId) -> RaftLogId {
+    RaftLogId {
+        leader_id: CommittedLeaderIdOf::<TypeConfig>::new(log_id.term.0),
+        index: log_id.index.0.saturating_sub(1),
+    }
 }
 
-/// The bytes of an entry, the same for disk and wire.
-pub(crate) fn encode_payload(payload: &EntryPayload) -> Bytes {
+/// The engine's index of openraft's.
+pub(crate) fn engine_index(index: u64) -> LogIndex {
+    LogIndex(index.saturating_add(1))
+}
+
+/// What an entry says, as bytes.
+pub(crate) fn entry_body(payload: &EntryPayload<Proposal, NodeId, Member>) -> Bytes {
     match payload {
         EntryPayload::Blank => Payload::Blank.encode(),
         EntryPayload::Normal(proposal) => proposal.0.clone(),
         EntryPayload::Membership(membership) => {
-            Payload::Membership(encode(membership)).encode()
+            Payload::Membership(encode(membership).into()).encode()
         }
     }
 }
 
-/// The entry whose bytes these are.
-pub(crate) fn decode_entry(log_id: LogId, body: Bytes) -> std::io::Result<Entry> {
-    let payload = match body.first() {
-        Some(2) => EntryPayload::Normal(Proposal(body)),
-        _ => match Payload::decode(body).map_err(invalid)? {
+/// An entry from its bytes; commands stay encoded until they are applied.
+pub(crate) fn entry(log_id: RaftLogId, body: Bytes) -> Result<Entry, DecodeError> {
+    const BATCH: u8 = 2;
+    let payload = if body.first() == Some(&BATCH) {
+        EntryPayload::Normal(Proposal(body))
+    } else {
+        match Payload::decode(body)? {
+            Payload::Blank => EntryPayload::Blank,
             Payload::Membership(membership) => EntryPayload::Membership(decode(&membership)?),
-            Payload::Blank | Payload::Batch(_) => EntryPayload::Blank,
-        },
+            Payload::Batch(batch) => EntryPayload::Normal(Proposal(Payload::Batch(batch).encode())),
+        }
     };
-    Ok(Entry { log_id: their_id(log_id), payload })
+    Ok(Entry { log_id, payload })
 }
 
-/// Openraft's own structures as bytes.
-pub(crate) fn encode<T: Serialize>(value: &T) -> Bytes {
-    Bytes::from(postcard::to_stdvec(value).expect("openraft's structures serialize"))
+/// Small structures of Raft as bytes.
+///
+/// # Panics
+/// Never: these types have no map with keys that could fail, and memory is the only sink.
+pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    postcard::to_stdvec(value).expect("Raft's structures always have an encoding")
 }
 
-/// Reads what [`encode`] wrote.
-pub(crate) fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> std::io::Result<T> {
-    postcard::from_bytes(bytes)
-        .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error))
-}
-
-pub(crate) fn invalid(error: DecodeError) -> std::io::Error {
-    std::io::Error::new(std::io::ErrorKind::InvalidData, error)
-}
-
-/// An engine's failure as openraft wants it.
-pub(crate) fn io_error(error: engine::Error) -> std::io::Error {
-    std::io::Error::other(error)
+/// The reverse of [`encode`]; nothing may follow.
+pub(crate) fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, DecodeError> {
+    let wrong = |problem| DecodeError {
+        field: "raft structure",
+        position: 0,
+        problem,
+    };
+    let (value, rest) =
+        postcard::take_from_bytes(bytes).map_err(|_| wrong("the bytes are no such structure"))?;
+    if rest.is_empty() {
+        Ok(value)
+    } else {
+        Err(wrong("bytes follow the structure"))
+    }
 }
 
 impl fmt::Debug for Proposal {
@@ -115,17 +139,33 @@ impl fmt::Display for Proposal {
     }
 }
 
-impl Serialize for Outcomes {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let encoded: Vec<Bytes> = self.0.iter().map(Outcome::encode).collect();
-        encoded.serialize(serializer)
+// openraft asks for serde on everything it may carry; our own encodings never use these two.
+impl Serialize for Proposal {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.as_ref().serialize(serializer)
     }
 }
 
-impl<'de> Deserialize<'de> for Outcomes {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let encoded = Vec::<Bytes>::deserialize(deserializer)?;
-        let outcomes: Result<_, _> = encoded.into_iter().map(Outcome::decode).collect();
-        Ok(Self(outcomes.map_err(serde::de::Error::custom)?))
+impl<'de> Deserialize<'de> for Proposal {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Vec::<u8>::deserialize(deserializer).map(|bytes| Self(bytes.into()))
+    }
+}
+
+impl Serialize for Answer {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let outcomes: Vec<Vec<u8>> = self.0.iter().map(|o| o.encode().to_vec()).collect();
+        outcomes.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Answer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let outcomes = Vec::<Vec<u8>>::deserialize(deserializer)?;
+        let decoded: Result<Vec<_>, _> = outcomes
+            .into_iter()
+            .map(|bytes| Outcome::decode(bytes.into()))
+            .collect();
+        decoded.map(Self).map_err(serde::de::Error::custom)
     }
 }

@@ -1,0 +1,217 @@
+//! Commands that wait at the leader together travel as one entry.
+//!
+//! ```text
+//! propose ─► queue ─► one entry: as many as fit ─► openraft ─► outcomes, one for each
+//!                      │ at most IN_FLIGHT_MAX entries; while they travel, the queue grows
+//! ```
+//!
+//! The more wait, the more travel together, and nobody waits for company: a command that comes
+//! alone leaves alone. An entry is encoded once; the same bytes go to disk, peers and apply.
+//!
+//! # Invariants
+//! - Bytes from the queue to the answer are at most `WAITING_BYTES_MAX`, else `Overloaded`.
+//! - Every command is answered: with its outcome, or with the error of its entry.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use engine::command::{Batch, Command, Outcome, Payload};
+use engine::limits::{ENTRY_BYTES_MAX, ENTRY_COMMANDS_MAX};
+use engine::segment::Log;
+use openraft::errors::{ClientWriteError, RaftError};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use crate::error::{Error, Result};
+use crate::group::{Group, fatal};
+use crate::state_machine::now_ms;
+use crate::types::{Proposal, TypeConfig};
+
+/// Entries on their way at once: replication, disk and apply overlap, and more would only
+/// make each entry smaller.
+const IN_FLIGHT_MAX: usize = 4;
+
+/// Most bytes of commands that wait for their outcome.
+const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Most bytes in the log that are not yet synced; beyond, the disk is too slow for more.
+const UNSYNCED_BYTES_MAX: usize = 128 * 1024 * 1024;
+
+/// Most commands that wait; each is a small structure besides its bytes.
+const WAITING_COMMANDS_MAX: usize = 256 * 1024;
+
+/// Where commands are handed in.
+#[derive(Debug)]
+pub(crate) struct Batcher {
+    queue: mpsc::Sender<Waiting>,
+    waiting_bytes: Arc<AtomicUsize>,
+    log: Log,
+}
+
+/// Where they are taken out.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    queue: mpsc::Receiver<Waiting>,
+    in_flight: Arc<Semaphore>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    command: Command,
+    answer: oneshot::Sender<Result<Outcome>>,
+    held: Held,
+}
+
+/// Bytes that count until their command is answered.
+#[derive(Debug)]
+struct Held {
+    bytes: usize,
+    all: Arc<AtomicUsize>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+impl Batcher {
+    pub(crate) fn new(log: Log) -> (Self, Queue) {
+        let (sender, receiver) = mpsc::channel(WAITING_COMMANDS_MAX);
+        let batcher = Self {
+            queue: sender,
+            waiting_bytes: Arc::default(),
+            log,
+        };
+        let queue = Queue {
+            queue: receiver,
+            in_flight: Arc::new(Semaphore::new(IN_FLIGHT_MAX)),
+        };
+        (batcher, queue)
+    }
+
+    /// Hands in a command and waits for its outcome.
+    pub(crate) async fn propose(&self, command: Command) -> Result<Outcome> {
+        let held = self.hold(command.size_hint())?;
+        let (answer, outcome) = oneshot::channel();
+        let waiting = Waiting {
+            command,
+            answer,
+            held,
+        };
+        self.queue.try_send(waiting).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Error::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => Error::ShuttingDown,
+        })?;
+        outcome.await.unwrap_or(Err(Error::ShuttingDown))
+    }
+
+    fn hold(&self, bytes: usize) -> Result<Held> {
+        let all = Arc::clone(&self.waiting_bytes);
+        let before = all.fetch_add(bytes, Ordering::Relaxed);
+        let held = Held { bytes, all };
+        if before + bytes > WAITING_BYTES_MAX || self.log.pending_bytes() > UNSYNCED_BYTES_MAX {
+            return Err(Error::Overloaded);
+        }
+        Ok(held)
+    }
+}
+
+impl Queue {
+    /// Makes entries of what waits, until the group stops.
+    pub(crate) async fn run(mut self, group: Arc<Group>) {
+        let mut next = None;
+        loop {
+            let Ok(permit) = Arc::clone(&self.in_flight).acquire_owned().await else {
+                return;
+            };
+            let Some(waiting) = self.take(&mut next).await else {
+                return;
+            };
+            let group = Arc::clone(&group);
+            tokio::spawn(async move {
+                let _permit = permit;
+                write(&group, waiting).await;
+            });
+        }
+    }
+
+    /// As many waiting commands as one entry takes, at least one.
+    async fn take(&mut self, next: &mut Option<Waiting>) -> Option<Vec<Waiting>> {
+        let first = match next.take() {
+            Some(first) => first,
+            None => self.queue.recv().await?,
+        };
+        let mut bytes = first.held.bytes;
+        let mut taken = vec![first];
+        while taken.len() < ENTRY_COMMANDS_MAX {
+            let Ok(waiting) = self.queue.try_recv() else {
+                break;
+            };
+            bytes += waiting.held.bytes;
+            if bytes > ENTRY_BYTES_MAX {
+                *next = Some(waiting);
+                break;
+            }
+            taken.push(waiting);
+        }
+        Some(taken)
+    }
+}
+
+async fn write(group: &Group, waiting: Vec<Waiting>) {
+    let mut commands = Vec::with_capacity(waiting.len());
+    let mut answers = Vec::with_capacity(waiting.len());
+    for Waiting {
+        command,
+        answer,
+        held,
+    } in waiting
+    {
+        commands.push(command);
+        answers.push((answer, held));
+    }
+    let count = commands.len() as u64;
+    let payload = Payload::Batch(Batch {
+        now_ms: now_ms(&group.env, &group.view),
+        commands,
+    });
+    let proposal = Proposal(payload.encode());
+    drop(payload);
+    match group.raft.client_write(proposal).await {
+        Ok(written) => {
+            let counters = &group.counters;
+            counters.commands.fetch_add(count, Ordering::Relaxed);
+            counters.entries.fetch_add(1, Ordering::Relaxed);
+            let mut outcomes = written.data.0.into_iter();
+            for (answer, _held) in answers {
+                let outcome = outcomes
+                    .next()
+                    .ok_or_else(|| Error::Fatal("an entry answered too few outcomes".to_owned()));
+                // A caller that has left wants no answer.
+                answer.send(outcome).ok();
+            }
+        }
+        Err(error) => {
+            for (answer, _held) in answers {
+                answer.send(Err(refused(&error))).ok();
+            }
+        }
+    }
+}
+
+/// Why an entry was not written.
+pub(crate) fn refused(
+    error: &RaftError<TypeConfig, ClientWriteError<TypeConfig>>,
+) -> Error {
+    match error {
+        // openraft says this only before the entry is in the leader's log.
+        RaftError::APIError(ClientWriteError::ForwardToLeader(forward)) => Error::NotLeader {
+            leader: forward
+                .leader_id
+                .zip(forward.leader_node.clone()),
+        },
+        RaftError::APIError(ClientWriteError::LogEntryDiscarded(_)) => Error::NoQuorum,
+        RaftError::APIError(other) => Error::Invalid(other.to_string()),
+        RaftError::Fatal(error) => fatal(error),
+    }
+}

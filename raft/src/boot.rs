@@ -1,0 +1,217 @@
+//! Who this node is, how often it has started, and what it knows of others' starts.
+//!
+//! A disk that was put back from an old copy holds less log than its node has acknowledged; it
+//! must never vote or acknowledge again under its old name. So every start counts up, durably,
+//! and is announced to the leader, which commits it; a node whose count is not above the last
+//! one known is refused and stops, to come back empty under a new id.
+//!
+//! ```text
+//! node.json = {"format":1,"cluster":…,"node":…,"boot":…}      replaced as a whole on each start
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use engine::env::vfs::OpenMode;
+use engine::env::Vfs;
+use engine::ids::{Boot, ClusterId, NodeId};
+use engine::{Error as EngineError, ErrorKind};
+use parking_lot::RwLock;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+const FILE: &str = "node.json";
+const FILE_NEW: &str = "node.json.new";
+const FORMAT: u32 = 1;
+
+/// More bytes than any identity has.
+const FILE_BYTES_MAX: u64 = 4096;
+
+/// Who a node is, in its present life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub(crate) cluster: ClusterId,
+    pub(crate) node: NodeId,
+    pub(crate) boot: Boot,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    format: u32,
+    cluster: u64,
+    node: u64,
+    boot: u64,
+}
+
+impl Identity {
+    /// Reads the identity in `dir`, or makes it, and counts this start.
+    ///
+    /// # Durability
+    /// The new count survives a power cut once this returns.
+    ///
+    /// # Errors
+    /// `Invalid` if the folder belongs to another node or cluster.
+    pub(crate) fn start(
+        vfs: &dyn Vfs,
+        dir: &Path,
+        cluster: ClusterId,
+        node: NodeId,
+    ) -> Result<Self> {
+        let before = match read(vfs, dir)? {
+            None => 0,
+            Some(stored) if stored.cluster != cluster.0 => {
+                return Err(Error::Invalid(format!(
+                    "{} belongs to cluster {}, not {cluster}: use another folder",
+                    dir.display(),
+                    stored.cluster
+                )));
+            }
+            Some(stored) if stored.node != node.0 => {
+                return Err(Error::Invalid(format!(
+                    "{} belongs to node {}, not {node}: use another folder",
+                    dir.display(),
+                    stored.node
+                )));
+            }
+            Some(stored) => stored.boot,
+        };
+        let identity = Self {
+            cluster,
+            node,
+            boot: Boot(before + 1),
+        };
+        write(vfs, dir, identity).map_err(|source| {
+            EngineError::io(format!("write {}", dir.join(FILE).display()), source)
+        })?;
+        Ok(identity)
+    }
+}
+
+fn read(vfs: &dyn Vfs, dir: &Path) -> Result<Option<Stored>> {
+    let path = dir.join(FILE);
+    let failed = |source| EngineError::io(format!("read {}", path.display()), source);
+    if !vfs.exists(&path).map_err(failed)? {
+        return Ok(None);
+    }
+    let file = vfs.open(&path, OpenMode::Read).map_err(failed)?;
+    let len = file.len().map_err(failed)?;
+    let damaged = |what: &str| Err(EngineError::corrupt(&path, 0, what).into());
+    if len > FILE_BYTES_MAX {
+        return damaged("it is too long for an identity");
+    }
+    let mut bytes = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
+    file.read_exact_at(&mut bytes, 0).map_err(failed)?;
+    let stored: Stored = match serde_json::from_slice(&bytes) {
+        Ok(stored) => stored,
+        Err(error) => return damaged(&error.to_string()),
+    };
+    if stored.format != FORMAT {
+        let context = format!("{} has format {}", path.display(), stored.format);
+        return Err(EngineError::new(ErrorKind::Unsupported, context).into());
+    }
+    Ok(Some(stored))
+}
+
+fn write(vfs: &dyn Vfs, dir: &Path, identity: Identity) -> std::io::Result<()> {
+    let stored = Stored {
+        format: FORMAT,
+        cluster: identity.cluster.0,
+        node: identity.node.0,
+        boot: identity.boot.0,
+    };
+    let bytes = serde_json::to_vec(&stored).map_err(std::io::Error::other)?;
+    let new = dir.join(FILE_NEW);
+    if vfs.exists(&new)? {
+        vfs.remove(&new)?;
+    }
+    let file = vfs.open(&new, OpenMode::CreateNew)?;
+    file.write_at(&bytes, 0)?;
+    file.sync_data()?;
+    vfs.rename(&new, &dir.join(FILE))?;
+    vfs.sync_dir(dir)
+}
+
+/// The highest count of starts known of each node: applied in any group, or heard from it.
+#[derive(Debug, Default)]
+pub(crate) struct Boots {
+    known: RwLock<BTreeMap<NodeId, Boot>>,
+}
+
+impl Boots {
+    /// Takes note of starts that a group has applied.
+    pub(crate) fn note(&self, boots: impl IntoIterator<Item = (NodeId, Boot)>) {
+        let mut known = self.known.write();
+        for (node, boot) in boots {
+            let last = known.entry(node).or_default();
+            *last = boot.max(*last);
+        }
+    }
+
+    /// Hears from a node; `Err` tells the count that makes this one stale.
+    pub(crate) fn hear(&self, node: NodeId, boot: Boot) -> Result<(), Boot> {
+        let last = self.known.read().get(&node).copied().unwrap_or_default();
+        if boot < last {
+            return Err(last);
+        }
+        if boot > last {
+            self.note([(node, boot)]);
+        }
+        Ok(())
+    }
+}
+
+/// What an operator must do with a node whose disk is an old copy.
+pub(crate) fn stale(node: NodeId, boot: u64, known: u64) -> String {
+    format!(
+        "the disk of node {node} is an old copy: this is its start {boot}, the cluster has seen \
+         start {known}. Remove node {node} from the cluster, and let it join with an empty folder \
+         under an id never used before"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::env::Env;
+
+    use super::*;
+
+    fn start(env: &Env, cluster: u64, node: u64) -> Result<Identity> {
+        let dir = Path::new("/node");
+        env.vfs.create_dir_all(dir).expect("a folder in memory");
+        Identity::start(env.vfs.as_ref(), dir, ClusterId(cluster), NodeId(node))
+    }
+
+    #[test]
+    fn every_start_counts_up() {
+        let env = Env::memory();
+        for boot in 1..4 {
+            let identity = start(&env, 7, 1).expect("the same node again");
+            assert_eq!(identity.boot, Boot(boot));
+        }
+    }
+
+    #[test]
+    fn a_folder_belongs_to_one_node_of_one_cluster() {
+        let env = Env::memory();
+        start(&env, 7, 1).expect("the first start");
+        let error = start(&env, 8, 1).expect_err("another cluster");
+        assert!(error.to_string().contains("cluster 7"), "{error}");
+        let error = start(&env, 7, 2).expect_err("another node");
+        assert!(error.to_string().contains("node 1"), "{error}");
+        let boot = start(&env, 7, 1).expect("the right one").boot;
+        assert_eq!(boot, Boot(2), "refused starts do not count");
+    }
+
+    #[test]
+    fn an_older_start_is_refused() {
+        let boots = Boots::default();
+        boots.note([(NodeId(1), Boot(3))]);
+        assert_eq!(boots.hear(NodeId(1), Boot(2)), Err(Boot(3)));
+        assert_eq!(boots.hear(NodeId(1), Boot(3)), Ok(()));
+        assert_eq!(boots.hear(NodeId(1), Boot(4)), Ok(()));
+        assert_eq!(boots.hear(NodeId(1), Boot(3)), Err(Boot(4)));
+        assert_eq!(boots.hear(NodeId(2), Boot(1)), Ok(()));
+    }
+}

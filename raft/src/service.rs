@@ -1,0 +1,290 @@
+//! What other nodes ask of this one: the `Peer` service on the peer port.
+//!
+//! Every message says who speaks, in which life, and whom it means; what does not fit is refused
+//! before openraft sees it: another cluster, another node, a node whose disk is an old copy.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use engine::ids::{Boot, GroupId, NodeId};
+use engine_proto::v1::peer_server::{Peer, PeerServer};
+use engine_proto::v1::{PeerRequest, PeerResponse, SnapshotChunk};
+use engine::command::Command;
+use engine::codec::DecodeError;
+use futures::{Stream, StreamExt};
+use openraft::errors::Fatal;
+use openraft::raft::{AppendEntriesRequest, TransferLeaderRequest, VoteRequest};
+use parking_lot::Mutex;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::boot;
+use crate::error::Error;
+use crate::group::Group;
+use crate::network::{
+    KIND_PRE_VOTE, KIND_VOTE, MESSAGE_BYTES_MAX, STALE_BOOT, SnapshotHead, decode_append,
+};
+use crate::node::Inner;
+use crate::reads;
+use crate::snapshot::{SnapshotData, blocking};
+use crate::types::{Snapshot, TypeConfig, decode, encode};
+
+/// Answers other nodes.
+#[derive(Clone)]
+pub struct PeerService {
+    inner: Arc<Inner>,
+}
+
+/// The tonic service of [`PeerService`].
+pub(crate) fn server(inner: Arc<Inner>) -> PeerServer<PeerService> {
+    PeerServer::new(PeerService { inner })
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX)
+}
+
+impl std::fmt::Debug for PeerService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PeerService").finish_non_exhaustive()
+    }
+}
+
+type Answers = Pin<Box<dyn Stream<Item = Result<PeerResponse, Status>> + Send>>;
+
+impl PeerService {
+    /// Refuses who must not be heard; answers the group that is meant.
+    fn check(&self, request: &PeerRequest) -> Result<&Arc<Group>, Status> {
+        let peers = &self.inner.peers;
+        let me = peers.identity;
+        if request.cluster_id != me.cluster.0 {
+            return Err(Status::failed_precondition(format!(
+                "node {} belongs to cluster {}, not {}",
+                me.node, me.cluster, request.cluster_id
+            )));
+        }
+        if request.to != me.node.0 {
+            return Err(Status::failed_precondition(format!(
+                "this is node {}, not {}",
+                me.node, request.to
+            )));
+        }
+        let (from, spoken) = (NodeId(request.from), Boot(request.boot));
+        if let Err(known) = peers.boots.hear(from, spoken) {
+            let reason = boot::stale(from, spoken.0, known.0);
+            return Err(Status::failed_precondition(format!(
+                "{STALE_BOOT}: {reason}"
+            )));
+        }
+        let group = GroupId(request.group);
+        self.inner
+            .groups()
+            .get(&group)
+            .ok_or_else(|| Status::not_found(format!("node {} has no group {group}", me.node)))
+    }
+
+    fn answer(&self, body: impl Into<bytes::Bytes>) -> PeerResponse {
+        let me = self.inner.peers.identity;
+        PeerResponse {
+            from: me.node.0,
+            boot: me.boot.0,
+            body: body.into(),
+        }
+    }
+
+    fn reply<T: Serialize>(&self, value: &T) -> Response<PeerResponse> {
+        Response::new(self.answer(encode(value)))
+    }
+}
+
+#[tonic::async_trait]
+impl Peer for PeerService {
+    type AppendStream = Answers;
+
+    async fn append(
+        &self,
+        request: Request<Streaming<PeerRequest>>,
+    ) -> Result<Response<Answers>, Status> {
+        let mut incoming = request.into_inner();
+        let Some(first) = incoming.message().await? else {
+            return Ok(Response::new(Box::pin(futures::stream::empty())));
+        };
+        let group = Arc::clone(self.check(&first)?);
+        // What ends the stream early is told after the answers to what came before it.
+        let refusal: Arc<Mutex<Option<Status>>> = Arc::default();
+        let requests = Requests {
+            service: self.clone(),
+            group: group.id,
+            next: Some(first),
+            incoming,
+            refusal: Arc::clone(&refusal),
+        };
+        let requests = futures::stream::unfold(requests, Requests::next);
+        let service = self.clone();
+        let answers = group.raft.stream_append(requests).map(move |answer| {
+            let matched = answer.map_err(|error| stopped(&error))?;
+            Ok(service.answer(encode(&matched)))
+        });
+        let last = futures::stream::once(async move { refusal.lock().take() })
+            .filter_map(|refusal| async move { refusal.map(Err) });
+        Ok(Response::new(Box::pin(answers.chain(last))))
+    }
+
+    async fn vote(&self, request: Request<PeerRequest>) -> Result<Response<PeerResponse>, Status> {
+        let request = request.into_inner();
+        let group = self.check(&request)?;
+        let vote: VoteRequest<TypeConfig> = read(&request)?;
+        let answer = match request.kind {
+            KIND_VOTE => group.raft.vote(vote).await,
+            KIND_PRE_VOTE => group.raft.pre_vote(vote).await,
+            kind => return Err(Status::unimplemented(format!("there is no vote {kind}"))),
+        };
+        match answer {
+            Ok(answer) => Ok(self.reply(&answer)),
+            Err(error) => Err(Status::unavailable(error.to_string())),
+        }
+    }
+
+    async fn transfer_leader(
+        &self,
+        request: Request<PeerRequest>,
+    ) -> Result<Response<PeerResponse>, Status> {
+        let request = request.into_inner();
+        let group = self.check(&request)?;
+        let transfer: TransferLeaderRequest<TypeConfig> = read(&request)?;
+        match group.raft.handle_transfer_leader(transfer).await {
+            Ok(answer) => Ok(self.reply(&answer)),
+            Err(error) => Err(stopped(&error)),
+        }
+    }
+
+    async fn snapshot(
+        &self,
+        request: Request<Streaming<SnapshotChunk>>,
+    ) -> Result<Response<PeerResponse>, Status> {
+        let mut incoming = request.into_inner();
+        let first = incoming.message().await?;
+        let Some(request) = first.and_then(|first| first.request) else {
+            return Err(Status::invalid_argument("the first chunk names no request"));
+        };
+        let group = Arc::clone(self.check(&request)?);
+        let SnapshotHead { vote, meta } = read(&request)?;
+        let Ok(_receiving) = group.receiving.try_lock() else {
+            return Err(Status::aborted("another checkpoint is being received"));
+        };
+        tracing::info!(
+            group = group.id.0, from = request.from, snapshot = %meta, "receiving a checkpoint"
+        );
+        let writer = receive(&group, incoming).await?;
+        let snapshot = Snapshot {
+            meta,
+            snapshot: SnapshotData::Writer(Box::new(writer)),
+        };
+        match group.raft.install_full_snapshot(vote, snapshot).await {
+            Ok(answer) => Ok(self.reply(&answer)),
+            Err(error) => Err(stopped(&error)),
+        }
+    }
+
+    async fn read_index(
+        &self,
+        request: Request<PeerRequest>,
+    ) -> Result<Response<PeerResponse>, Status> {
+        let group = self.check(request.get_ref())?;
+        match reads::leader_index(group).await {
+            Ok(index) => Ok(self.reply(&index.0)),
+            Err(error) => Err(refusal(&error)),
+        }
+    }
+
+    async fn announce(
+        &self,
+        request: Request<PeerRequest>,
+    ) -> Result<Response<PeerResponse>, Status> {
+        let request = request.into_inner();
+        let group = self.check(&request)?;
+        let started = Command::NodeStarted {
+            node: NodeId(request.from),
+            boot: Boot(request.boot),
+        };
+        match group.batcher.propose(started).await {
+            Ok(outcome) => Ok(Response::new(self.answer(outcome.encode()))),
+            Err(error) => Err(refusal(&error)),
+        }
+    }
+}
+
+/// The messages of one stream of entries.
+struct Requests {
+    service: PeerService,
+    group: GroupId,
+    next: Option<PeerRequest>,
+    incoming: Streaming<PeerRequest>,
+    refusal: Arc<Mutex<Option<Status>>>,
+}
+
+impl Requests {
+    async fn next(mut self) -> Option<(AppendEntriesRequest<TypeConfig>, Self)> {
+        let request = match self.next.take() {
+            Some(first) => first,
+            // A stream that breaks off has nobody left who would hear why.
+            None => self.incoming.message().await.ok()??,
+        };
+        match self.decode(request) {
+            Ok(append) => Some((append, self)),
+            Err(status) => {
+                *self.refusal.lock() = Some(status);
+                None
+            }
+        }
+    }
+
+    fn decode(&self, request: PeerRequest) -> Result<AppendEntriesRequest<TypeConfig>, Status> {
+        let group = self.service.check(&request)?;
+        if group.id != self.group {
+            return Err(Status::invalid_argument("a stream belongs to one group"));
+        }
+        decode_append(request.body).map_err(|error| wrong(&error))
+    }
+}
+
+/// Writes chunks as they come; an interrupted copy is deleted.
+async fn receive(
+    group: &Group,
+    mut incoming: Streaming<SnapshotChunk>,
+) -> Result<engine::checkpoint::CheckpointWriter, Status> {
+    let failed = |error: std::io::Error| Status::internal(format!("receive a checkpoint: {error}"));
+    let replica = group.replica.clone();
+    let mut writer = blocking(move || replica.begin_install())
+        .await
+        .map_err(failed)?;
+    while let Some(SnapshotChunk { chunk, .. }) = incoming.message().await? {
+        writer = blocking(move || {
+            writer.write(chunk)?;
+            Ok(writer)
+        })
+        .await
+        .map_err(failed)?;
+    }
+    Ok(writer)
+}
+
+fn read<T: DeserializeOwned>(request: &PeerRequest) -> Result<T, Status> {
+    decode(&request.body).map_err(|error| wrong(&error))
+}
+
+fn wrong(error: &DecodeError) -> Status {
+    Status::invalid_argument(error.to_string())
+}
+
+fn stopped(error: &Fatal<TypeConfig>) -> Status {
+    Status::unavailable(error.to_string())
+}
+
+fn refusal(error: &Error) -> Status {
+    match error {
+        Error::NotLeader { .. } | Error::NoQuorum | Error::Overloaded | Error::ShuttingDown => {
+            Status::unavailable(error.to_string())
+        }
+        other => Status::internal(other.to_string()),
+    }
+}

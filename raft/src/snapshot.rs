@@ -1,0 +1,158 @@
+//! Checkpoints as openraft's snapshots: handles, never whole in memory.
+//!
+//! ```text
+//! engine makes a checkpoint durable ─► `follow` asks openraft for a snapshot ─► `Builder`
+//! answers that checkpoint ─► openraft purges the log behind it
+//! ```
+//!
+//! A crash while a received checkpoint is installed leaves either the old state with its log,
+//! or the new state with a log that may not reach it; `LogStore::agree_with` mends the latter.
+
+use std::io;
+
+use engine::checkpoint::{CheckpointReader, CheckpointView, CheckpointWriter};
+use engine::ids::LogIndex;
+use engine::replica::Replica;
+use openraft::storage::RaftSnapshotBuilder;
+use tokio::sync::watch;
+
+use crate::types::{
+    Raft, RaftLogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig, decode, raft_log_id,
+};
+
+/// A checkpoint to be sent, or one that was received.
+#[derive(Debug)]
+pub(crate) enum SnapshotData {
+    /// Pinned on this node.
+    Reader(Box<CheckpointReader>),
+    /// Received completely, not yet installed.
+    Writer(Box<CheckpointWriter>),
+}
+
+/// Answers openraft's wish for a snapshot.
+#[derive(Debug)]
+pub(crate) enum Builder {
+    /// With the newest durable checkpoint.
+    Newest(Option<io::Result<Snapshot>>),
+    /// With one of the present state: openraft has none and needs one.
+    Fresh(Replica),
+}
+
+impl RaftSnapshotBuilder<TypeConfig> for Builder {
+    type SnapshotData = SnapshotData;
+
+    async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
+        match self {
+            Self::Newest(snapshot) => snapshot
+                .take()
+                .unwrap_or_else(|| Err(io::Error::other("the snapshot was taken already"))),
+            Self::Fresh(replica) => {
+                let replica = replica.clone();
+                blocking(move || {
+                    replica.begin_checkpoint()?;
+                    replica.wait_for_checkpoint()
+                })
+                .await?;
+                Self::read(self)
+            }
+        }
+    }
+}
+
+impl Builder {
+    fn read(&self) -> io::Result<Snapshot> {
+        match self {
+            Self::Fresh(replica) => current(replica)?
+                .ok_or_else(|| io::Error::other("a checkpoint of nothing was asked for")),
+            Self::Newest(_) => Err(io::Error::other("the snapshot was taken already")),
+        }
+    }
+}
+
+/// The newest durable checkpoint, pinned.
+pub(crate) fn current(replica: &Replica) -> io::Result<Option<Snapshot>> {
+    if replica.checkpoint().is_none() {
+        return Ok(None);
+    }
+    let reader = replica.read_checkpoint().map_err(io::Error::other)?;
+    let meta = meta(reader.view())?;
+    Ok(Some(Snapshot {
+        meta,
+        snapshot: SnapshotData::Reader(Box::new(reader)),
+    }))
+}
+
+/// The same checkpoint in openraft's words.
+fn meta(view: &CheckpointView) -> io::Result<SnapshotMeta> {
+    Ok(SnapshotMeta {
+        last_log_id: Some(raft_log_id(view.log_id)),
+        last_membership: membership(view.membership.as_ref())?,
+    })
+}
+
+/// A membership as the state keeps it.
+pub(crate) fn membership(
+    stored: Option<&(engine::ids::LogId, bytes::Bytes)>,
+) -> io::Result<StoredMembership> {
+    let Some((log_id, bytes)) = stored else {
+        return Ok(StoredMembership::default());
+    };
+    let membership = decode(bytes).map_err(io::Error::other)?;
+    Ok(StoredMembership::new(
+        Some(raft_log_id(*log_id)),
+        membership,
+    ))
+}
+
+/// Installs a checkpoint and checks that it is the one that was announced.
+pub(crate) async fn install(
+    replica: &Replica,
+    expected: Option<RaftLogId>,
+    data: SnapshotData,
+) -> io::Result<()> {
+    let replica = replica.clone();
+    blocking(move || {
+        let writer = match data {
+            SnapshotData::Writer(writer) => *writer,
+            SnapshotData::Reader(reader) => copy(&replica, *reader)?,
+        };
+        replica.install(writer)?;
+        let applied = replica.applied();
+        if applied.map(raft_log_id) == expected {
+            return Ok(());
+        }
+        Err(engine::Error::new(
+            engine::ErrorKind::Corrupt,
+            format!("the installed checkpoint ends at {applied:?}, announced was {expected:?}"),
+        ))
+    })
+    .await
+}
+
+fn copy(replica: &Replica, mut reader: CheckpointReader) -> engine::Result<CheckpointWriter> {
+    let mut writer = replica.begin_install()?;
+    while let Some(chunk) = reader.next_chunk()? {
+        writer.write(chunk)?;
+    }
+    Ok(writer)
+}
+
+/// Makes every durable checkpoint openraft's snapshot, until the replica is gone.
+pub(crate) async fn follow(raft: Raft, mut durable: watch::Receiver<LogIndex>) {
+    while durable.changed().await.is_ok() {
+        durable.mark_unchanged();
+        if raft.trigger().snapshot().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Blocking work of the engine, away from the threads that must answer heartbeats.
+pub(crate) async fn blocking<A: Send + 'static>(
+    work: impl FnOnce() -> engine::Result<A> + Send + 'static,
+) -> io::Result<A> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result.map_err(io::Error::other),
+        Err(error) => Err(io::Error::other(error)),
+    }
+}

@@ -1,0 +1,68 @@
+//! Time that passes without a request: due expiries, and logs that would grow for ever.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::command::Command;
+use engine::ids::LogIndex;
+use engine::segment::Log;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::group::Group;
+use crate::state_machine::now_ms;
+use crate::types::raft_log_id;
+
+/// How late something due may be noticed.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How often the log is looked after.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+/// A group whose oldest needed entry lies this many segments back keeps the log from shrinking.
+const SEGMENTS_BEHIND_MAX: u64 = 8;
+
+/// Proposes a tick whenever this node leads and something is due.
+pub(crate) async fn tick(group: Arc<Group>) {
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if group.view.due_ms() > now_ms(&group.env, &group.view) || !group.leads() {
+            continue;
+        }
+        if let Err(error) = group.batcher.propose(Command::Tick).await {
+            tracing::debug!(group = group.id.0, %error, "a tick was not decided");
+        }
+    }
+}
+
+/// Begins a checkpoint, and purges behind it, when the group holds on to old segments.
+pub(crate) async fn keep_house(group: Arc<Group>, log: Log) {
+    let mut ticks = interval(HOUSEKEEPING);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let behind = log
+            .oldest_needed()
+            .into_iter()
+            .find_map(|(id, behind)| (id == group.id).then_some(behind));
+        if behind.is_none_or(|behind| behind < SEGMENTS_BEHIND_MAX) {
+            continue;
+        }
+        let index = |log_id: Option<engine::ids::LogId>| {
+            log_id.map_or(LogIndex(0), |log_id| log_id.index)
+        };
+        let checkpoint = group.replica.checkpoint().map(|view| view.log_id);
+        if index(group.view.applied()) > index(checkpoint) {
+            let begun = group.blocking(|replica| replica.begin_checkpoint()).await;
+            if let Err(error) = begun {
+                tracing::warn!(group = group.id.0, %error, "begin a checkpoint");
+            }
+        }
+        // The next round purges what this round's checkpoint covers.
+        if let Some(checkpoint) = checkpoint {
+            let upto = raft_log_id(checkpoint).index;
+            group.raft.trigger().purge_log(upto).await.ok();
+        }
+    }
+}
