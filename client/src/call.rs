@@ -17,7 +17,7 @@ use tonic::{Response, Status};
 
 use crate::client::{ClientOptions, MESSAGE_BYTES_MAX};
 use crate::error::{Certainty, Error, Result};
-use crate::leader::{Leader, To};
+use crate::leader::{Leader, To, moves_on};
 use crate::retry::{Backoff, Decision, Repeat, decide};
 use crate::session::{Sessions, Ticket};
 
@@ -138,7 +138,12 @@ impl Calls {
             self.leader.learn(&target.address, &error);
             let decision = decide(repeat, &error, doubted);
             doubted |= error.certainty() == Certainty::Unknown && repeat != Repeat::Harmless;
-            let error = error.at(&target.address);
+            // What the cluster decided does not depend on the node that was asked.
+            let error = if moves_on(&error) {
+                error.at(&target.address)
+            } else {
+                error
+            };
             tracing::debug!(%error, ?decision, "a try failed");
             let pause = match decision {
                 Decision::GiveUp => return Err(settle(error, repeat, doubted)),

@@ -44,6 +44,17 @@ impl Cluster {
             .await
     }
 
+    /// Makes sure that at least one known node answers, without trying for long.
+    ///
+    /// # Errors
+    /// Why the first of them does not, if none does.
+    pub async fn reach(&self) -> Result<()> {
+        self.calls
+            .leader
+            .reach(self.calls.options.try_timeout)
+            .await
+    }
+
     /// The view of every known node: the seeds, and the members learnt from them. A node that
     /// does not answer is in the list with its error.
     pub async fn statuses(&self) -> Vec<NodeAnswer> {

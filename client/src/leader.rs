@@ -13,9 +13,11 @@ use std::time::Duration;
 
 use engine_proto::v1::cluster_client::ClusterClient;
 use engine_proto::v1::{StatusRequest, StatusResponse};
+use futures::StreamExt as _;
 use futures::future::join_all;
+use futures::stream::FuturesUnordered;
 use parking_lot::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 use tonic::transport::{Channel, Endpoint};
 
 use crate::error::{Error, Result, reason};
@@ -24,6 +26,8 @@ use crate::error::{Error, Result, reason};
 const AVOID: Duration = Duration::from_millis(500);
 /// How long one round of `Cluster.Status` may take.
 const DISCOVERY: Duration = Duration::from_millis(500);
+/// How long others may still contradict a node that says that it leads.
+const SETTLING: Duration = Duration::from_millis(50);
 /// The least time between two such rounds.
 const DISCOVERY_EVERY: Duration = Duration::from_millis(200);
 
@@ -127,7 +131,7 @@ impl Leader {
         if last.is_some_and(|last| last.elapsed() < DISCOVERY_EVERY) {
             return true;
         }
-        let answers = self.ask_all(self.addresses(), DISCOVERY).await;
+        let answers = self.ask_until_settled().await;
         *last = Some(Instant::now());
         let mut known = self.known.lock();
         // A node that was cut off still names the old leader: the highest term is right.
@@ -161,6 +165,45 @@ impl Leader {
             }
         }
         answered
+    }
+
+    /// Ends well as soon as one known node answers.
+    pub(crate) async fn reach(&self, within: Duration) -> Result<()> {
+        let mut answers: FuturesUnordered<_> = self
+            .addresses()
+            .into_iter()
+            .map(|address| async move { self.ask(&address, within).await })
+            .collect();
+        let mut failed = None;
+        while let Some(answer) = answers.next().await {
+            match answer {
+                Ok(_) => return Ok(()),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Asks all known nodes, and waits only a moment longer once one says that it leads: a node
+    /// that hangs must not hold every first call up.
+    async fn ask_until_settled(&self) -> Vec<(String, Result<StatusResponse>)> {
+        let mut asked: FuturesUnordered<_> = self
+            .addresses()
+            .into_iter()
+            .map(|address| async move {
+                let answer = self.ask(&address, DISCOVERY).await;
+                (address, answer)
+            })
+            .collect();
+        let mut answers = Vec::new();
+        let mut until = Instant::now() + DISCOVERY;
+        while let Ok(Some((address, answer))) = timeout_at(until, asked.next()).await {
+            if answer.as_ref().is_ok_and(leads) {
+                until = until.min(Instant::now() + SETTLING);
+            }
+            answers.push((address, answer));
+        }
+        answers
     }
 
     /// `Cluster.Status` of each address, in the order given.
@@ -267,8 +310,16 @@ impl Leader {
     }
 }
 
+/// Whether a node says that it leads itself.
+fn leads(status: &StatusResponse) -> bool {
+    status
+        .groups
+        .iter()
+        .any(|group| group.group == 0 && group.leader == Some(status.node_id))
+}
+
 /// Whether after this failure another node should be asked.
-fn moves_on(error: &Error) -> bool {
+pub(crate) fn moves_on(error: &Error) -> bool {
     !error.is(reason::OVERLOADED)
         && matches!(
             error.code,

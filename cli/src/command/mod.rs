@@ -11,6 +11,7 @@ mod node;
 mod topic;
 
 use std::future::Future;
+use std::time::Duration;
 
 use engine_client::{Client, ClientOptions};
 
@@ -19,6 +20,9 @@ use crate::endpoints;
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
+
+/// How long a command may take to tidy up after itself.
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
 /// Runs a command to its end.
 pub(crate) fn run(cli: Cli, output: Output) -> Result<ExitCode> {
@@ -61,9 +65,10 @@ impl Context {
     {
         let client = self.client().await?;
         let result = work(client.clone()).await;
-        if let Err(error) = client.close().await {
-            // It expires by itself.
-            tracing::debug!(%error, "the session was not closed");
+        // A session that cannot be closed soon expires by itself.
+        let closing = tokio::time::timeout(CLOSE_WITHIN, client.close());
+        if !matches!(closing.await, Ok(Ok(()))) {
+            tracing::debug!("the session was not closed");
         }
         result
     }
@@ -76,16 +81,7 @@ impl Context {
             ..ClientOptions::new(seeds)
         })
         .await?;
-        let mut failed = None;
-        for answer in client.cluster().statuses().await {
-            match answer.status {
-                Ok(_) => return Ok(client),
-                Err(error) => failed = failed.or(Some(error)),
-            }
-        }
-        match failed {
-            Some(error) => Err(error.into()),
-            None => Ok(client),
-        }
+        client.cluster().reach().await?;
+        Ok(client)
     }
 }

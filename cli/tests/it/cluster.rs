@@ -1,7 +1,7 @@
 //! A cluster of `dev up` in a folder of its own, and commands against it.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -91,10 +91,6 @@ impl Cluster {
         self.home.path()
     }
 
-    pub(crate) fn data(&self) -> PathBuf {
-        self.home().join("data")
-    }
-
     pub(crate) fn up(&mut self) -> &mut Up {
         self.up.as_mut().expect("the cluster was started")
     }
@@ -180,6 +176,15 @@ impl Up {
             .filter_map(|node| node.get("pid").and_then(Value::as_u64))
             .map(|pid| u32::try_from(pid).expect("a process id"))
             .collect()
+    }
+
+    /// Where clients reach the first node.
+    pub(crate) fn endpoint(&self) -> String {
+        let endpoints = self.told.get("endpoints").and_then(|all| all.get(0));
+        endpoints
+            .and_then(Value::as_str)
+            .expect("endpoints are told")
+            .to_owned()
     }
 
     /// The next line that it says on standard error.

@@ -1,5 +1,9 @@
 //! `dev up`: one at a time on a folder, stops as a whole, finds its data again.
 
+use std::io::{ErrorKind, Read as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -87,15 +91,20 @@ fn a_node_that_dies_is_reported_and_the_others_go_on() {
 fn nodes_end_with_a_parent_that_was_killed() {
     let home = tempfile::tempdir().expect("a folder");
     let up = Up::start(home.path(), &["dev", "up", "--nodes", "1"]);
-    let pids = up.node_pids();
+    let address = up.endpoint();
+    // Open for as long as the node's process lives.
+    let mut connection = TcpStream::connect(address).expect("the node listens");
+    connection
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .expect("a timeout");
     signal(up.pid(), Signal::KILL);
-    // Ends only when the last holder of the pipes has ended.
-    up.end();
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    while pids.iter().any(|pid| runs(*pid)) {
-        assert!(std::time::Instant::now() < deadline, "a node outlived it");
-        std::thread::yield_now();
-    }
+    let mut rest = Vec::new();
+    let closed = connection.read_to_end(&mut rest);
+    assert!(
+        !closed.is_err_and(|error| error.kind() == ErrorKind::WouldBlock),
+        "a node outlived its parent"
+    );
+    drop(up);
 }
 
 #[test]

@@ -65,7 +65,7 @@ fn scan_all(cluster: &Cluster, options: &[&str]) -> Vec<String> {
             key.expect("a key").to_owned()
         }));
         match page.get("next_cursor").and_then(Value::as_str) {
-            Some(next) => cursor = next.to_owned(),
+            Some(next) => next.clone_into(&mut cursor),
             None => return keys,
         }
     }

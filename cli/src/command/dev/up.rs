@@ -33,17 +33,13 @@ pub(crate) async fn run(nodes: Option<u64>, data: &Path, context: &Context) -> R
     ports::check_free(&cluster.nodes)?;
     folder.write(&cluster)?;
 
-    let mut processes = Vec::new();
-    for node in &mut cluster.nodes.clone() {
-        let process = NodeProcess::start(&folder, &cluster, node)?;
-        if let Some(node) = cluster
-            .nodes
-            .iter_mut()
-            .find(|other| other.node == node.node)
-        {
-            node.pid = Some(process.pid);
-        }
-        processes.push(process);
+    let mut processes = cluster
+        .nodes
+        .iter()
+        .map(|node| NodeProcess::start(&folder, &cluster, node))
+        .collect::<Result<Vec<_>>>()?;
+    for (node, process) in cluster.nodes.iter_mut().zip(&processes) {
+        node.pid = Some(process.pid);
     }
     cluster.supervisor_pid = Some(std::process::id());
     folder.write(&cluster)?;

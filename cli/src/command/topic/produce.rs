@@ -110,7 +110,9 @@ fn batches(mut reader: Reader) -> mpsc::Receiver<Result<Vec<NewMessage>>> {
                 Ok(None) => break,
                 Err(failure) => {
                     // Nobody listens if an earlier batch has failed.
-                    let _ = batches.blocking_send(Ok(batch));
+                    if !batch.is_empty() {
+                        let _ = batches.blocking_send(Ok(batch));
+                    }
                     let _ = batches.blocking_send(Err(failure));
                     return;
                 }
