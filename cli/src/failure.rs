@@ -113,7 +113,10 @@ fn hint(error: &ClientError) -> Option<String> {
             "is the cluster running? see 'engine-cli dev status', start one with 'engine-cli dev \
              up', or name its nodes with --endpoints"
         }
-        reason::NO_QUORUM | reason::NOT_LEADER | reason::RECOVERING => {
+        reason::NO_QUORUM
+        | reason::LEADER_UNREACHABLE
+        | reason::NOT_LEADER
+        | reason::RECOVERING => {
             "a majority of the nodes must be up and connected: see 'engine-cli cluster status'"
         }
         reason::OVERLOADED | reason::SHUTTING_DOWN => "try again in a moment",

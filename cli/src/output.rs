@@ -5,7 +5,7 @@
 use std::io::{self, Write};
 
 use clap::ValueEnum;
-use comfy_table::{Table, presets};
+use comfy_table::{LineStyle, Table, TableStyle};
 use serde::Serialize;
 use serde_json::json;
 
@@ -92,12 +92,14 @@ pub(crate) fn write_line(line: &[u8]) -> Result<()> {
         .or_else(ended)
 }
 
+/// A line under the header and nothing else: easy to read, and to copy from.
+const STYLE: TableStyle =
+    TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+
 /// An empty table in the house's looks.
 pub(crate) fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
-    table
-        .load_style(presets::UTF8_HORIZONTAL_ONLY)
-        .set_header(header);
+    table.load_style(STYLE).set_header(header);
     table
 }
 

@@ -36,8 +36,18 @@ pub mod reason {
     pub const TOPIC_EXISTS: &str = "TOPIC_EXISTS";
     /// The partition does not hold this offset.
     pub const OFFSET_OUT_OF_RANGE: &str = "OFFSET_OUT_OF_RANGE";
-    /// The node failed on its own data; another may answer.
+    /// No answer in time.
     pub const TIMEOUT: &str = "TIMEOUT";
+    /// The asked node does not lead and cannot reach the leader.
+    pub const LEADER_UNREACHABLE: &str = "LEADER_UNREACHABLE";
+    /// The node is hurt and stops; another may serve.
+    pub const NODE_FAILED: &str = "NODE_FAILED";
+    /// The node's disk failed; another node may serve.
+    pub const DISK_FAILED: &str = "DISK_FAILED";
+    /// The node's data is damaged; another node may serve.
+    pub const CORRUPT: &str = "CORRUPT";
+    /// A mistake in the server's program.
+    pub const INTERNAL: &str = "INTERNAL";
     /// Said here: no connection could be made, so nothing was sent.
     pub const UNREACHABLE: &str = "UNREACHABLE";
     /// Said here: the connection broke after the request was sent.

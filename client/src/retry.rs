@@ -47,9 +47,9 @@ pub(crate) enum Decision {
 /// The table above. `doubted` tells whether an earlier try of this request had a doubtful failure.
 pub(crate) fn decide(repeat: Repeat, error: &Error, doubted: bool) -> Decision {
     if error.certainty() == Certainty::Unknown {
-        let at_fault =
-            matches!(error.reason.as_str(), "INTERNAL" | "CORRUPT") || error.is(reason::BAD_ANSWER);
-        return if repeat == Repeat::Harmful || at_fault {
+        // A mistake in a program is made again by the next try.
+        let mistake = error.is(reason::INTERNAL) || error.is(reason::BAD_ANSWER);
+        return if repeat == Repeat::Harmful || mistake {
             Decision::GiveUp
         } else {
             Decision::ResendLater
@@ -58,12 +58,17 @@ pub(crate) fn decide(repeat: Repeat, error: &Error, doubted: bool) -> Decision {
     match error.reason.as_str() {
         reason::NOT_LEADER if error.leader.is_some() => Decision::ResendNow,
         reason::NOT_LEADER
+        | reason::LEADER_UNREACHABLE
         | reason::NO_QUORUM
         | reason::RECOVERING
         | reason::SHUTTING_DOWN
         | reason::OVERLOADED
         | reason::TIMEOUT
-        | reason::UNREACHABLE => Decision::ResendLater,
+        | reason::UNREACHABLE
+        // One node is hurt; another may serve.
+        | reason::NODE_FAILED
+        | reason::DISK_FAILED
+        | reason::CORRUPT => Decision::ResendLater,
         reason::SESSION_EXPIRED if repeat == Repeat::Numbered && !doubted => Decision::RenewSession,
         _ => Decision::GiveUp,
     }
@@ -161,7 +166,18 @@ mod tests {
             ("UNKNOWN_KEYSPACE", true, None, Harmless, false, GiveUp),
             ("DISK_FULL", true, None, Numbered, false, GiveUp),
             ("INTERNAL", false, None, Numbered, false, GiveUp),
-            ("CORRUPT", false, None, Harmless, false, GiveUp),
+            ("CORRUPT", true, None, Harmless, false, ResendLater),
+            ("NODE_FAILED", false, None, Numbered, false, ResendLater),
+            ("NODE_FAILED", false, None, Harmful, false, GiveUp),
+            ("DISK_FAILED", true, None, Harmless, false, ResendLater),
+            (
+                "LEADER_UNREACHABLE",
+                true,
+                None,
+                Harmful,
+                false,
+                ResendLater,
+            ),
         ];
         for (reason, certain, leader, repeat, doubted, expected) in table {
             let decision = decide(repeat, &failure(reason, certain, leader), doubted);
