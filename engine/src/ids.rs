@@ -70,7 +70,7 @@ id! {
     Offset(u64)
 }
 id! {
-    /// A client's session: the log index of the entry that opened it, made unique by position.
+    /// A client's session in a group; never reused.
     SessionId(u64)
 }
 id! {

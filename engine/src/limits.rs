@@ -1,7 +1,7 @@
 //! Every limit, in one place: its unit, its value, its reason.
 //!
 //! These are cluster-wide: all nodes must agree on them, because `apply` and the wire checks
-//! enforce them alike. What an operator may tune stands in [`crate::options`].
+//! enforce them alike. What an operator may tune stands in [`Options`](crate::Options).
 
 /// Longest key of a row or message. Long enough for any path, short enough for an index block.
 pub const KEY_BYTES_MAX: usize = 32 * 1024;
@@ -42,8 +42,18 @@ pub const SESSIONS_MAX: usize = 65_536;
 /// Most remembered outcomes in a session: requests that the client has not acknowledged.
 pub const SESSION_REQUESTS_MAX: usize = 1_024;
 
+/// Most bytes of remembered outcomes in a group, over all sessions: they live in memory and
+/// travel with every checkpoint.
+pub const SESSION_OUTCOME_BYTES_MAX: usize = 32 * 1024 * 1024;
+
 /// A session unused for this long is forgotten; its requests then answer `SESSION_EXPIRED`.
 pub const SESSION_IDLE_MS_MAX: u64 = 60 * 60 * 1000;
+
+/// Most sessions that one tick expires: one apply must stay short.
+pub const TICK_EXPIRES_MAX: usize = 1_000;
+
+/// How many revisions stay readable behind the newest; the compaction floor follows by itself.
+pub const HISTORY_REVISIONS: u64 = 1_000_000;
 
 /// Most rows in one scan page, and most messages in one fetch.
 pub const PAGE_ITEMS_MAX: usize = 10_000;

@@ -11,9 +11,15 @@
 //! - A job is stepped by one thread at a time, and never again after [`Step::Done`].
 //! - A wake between two steps is never lost.
 
+mod stepped;
+mod thread;
+
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
+
+pub use stepped::SteppedWorkers;
+pub use thread::ThreadWorkers;
 
 /// What a step left to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,5 +1,144 @@
-//! Ordered, multi-version rows.
+//! Ordered, multi-version rows: our own log-structured store, one for each group.
+//!
+//! A write goes to the active memtable and is durable only when a later [`Store::flush`] has
+//! returned: the Raft log is the one write-ahead log, and replays what came after the newest
+//! durable checkpoint.
+//!
+//! ```text
+//! write → active memtable ─freeze→ frozen memtables ─flush→ L0 tables ─compact→ L1 … L6
+//!
+//! folder = CURRENT  MANIFEST-generation  id.table*
+//! ```
+//!
+//! Everything is kept in one order: user key ascending, revision descending, so that a row's
+//! newest version comes first. A read at a revision takes the newest version not above it.
+//!
+//! # Invariants
+//! - Revisions of writes never go back; so of two versions of a row the newer one is never
+//!   deeper (memtables, then L0 from new to old, then L1, L2, …).
+//! - Tables of one level below L0 share no user key.
+//! - The tables of the manifest hold exactly the rows of its checkpoint.
+//! - A table file is never changed once the manifest names it, and its id is never used again.
+//! - A file is removed only when no reader, pin or manifest needs it.
+//!
+//! # Life of a flush
+//! 1. Table files are written and synced; their names are synced.
+//! 2. One manifest edit with the tables and the checkpoint is written and synced.
+//! 3. The frozen memtable leaves the read path in the same moment as the tables enter it.
+//!
+//! # Not here
+//! What rows mean, which revisions may still be read, when to freeze: see the replica. Caching
+//! of rows: see [`cache`](crate::cache).
 
+mod key;
+mod options;
 mod row;
 
+mod lsm;
+mod recovery;
+mod version;
+
+mod iter;
+mod memtable;
+mod table;
+
+mod block_cache;
+mod compaction;
+mod folder;
+mod manifest;
+mod pin;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt::Debug;
+
+use bytes::Bytes;
+
+use crate::Result;
+use crate::ids::Revision;
+
+pub use block_cache::BlockCache;
+pub use key::KeyRange;
+pub use lsm::Lsm;
+pub use options::{LevelStats, StoreOptions, StoreStats};
+pub use pin::{InstalledTable, PinnedTable, PinnedTables, table_file_name};
 pub use row::{NewRow, Row, RowWrite};
+
+/// Rows in key order, streamed: each item is the full store key and the row.
+///
+/// After an error the iterator ends.
+pub trait RowIter: Iterator<Item = Result<(Bytes, Row)>> + Send {}
+
+impl<T: Iterator<Item = Result<(Bytes, Row)>> + Send> RowIter for T {}
+
+/// An ordered, multi-version map from store keys to rows.
+///
+/// One thread writes and freezes; any thread reads; background jobs flush and compact.
+pub trait Store: Debug + Send + Sync {
+    /// Writes rows at a revision, which must not be below that of an earlier write. Of two
+    /// writes of one key at one revision the later wins.
+    ///
+    /// # Durability
+    /// None until a [`Store::flush`] of the memtable returned.
+    ///
+    /// # Errors
+    /// `Invalid` for a revision that goes back or a row of more than 1 GiB, before anything is
+    /// written; `Stopped` once the store is poisoned.
+    fn write(&self, revision: Revision, writes: &[RowWrite]) -> Result<()>;
+
+    /// The newest version of a row not above `at`; `None` if it is absent there.
+    ///
+    /// The value shares the memory of a block: whoever keeps it for long copies it.
+    ///
+    /// # Errors
+    /// `Io`, or `Corrupt` with the table's file and the offset of the damaged block.
+    fn get(&self, key: &[u8], at: Revision) -> Result<Option<Row>>;
+
+    /// The rows of a range as they stood at `at`, in key order or against it.
+    ///
+    /// Later writes, flushes and compactions do not change what the iterator yields. It holds
+    /// at most some blocks in memory, and keeps the tables it reads alive until dropped.
+    ///
+    /// # Errors
+    /// As [`Store::get`], here or from the iterator.
+    fn scan(&self, range: KeyRange, at: Revision, reverse: bool) -> Result<Box<dyn RowIter>>;
+
+    /// Bytes in the active memtable: keys, values and an estimate of their overhead.
+    fn memtable_bytes(&self) -> usize;
+
+    /// Whether as many frozen memtables wait for a flush as there may be: the writer should
+    /// wait before it freezes another.
+    fn stalled(&self) -> bool;
+
+    /// Freezes the active memtable together with the checkpoint that describes the state it
+    /// completes; later writes go to a new one. Called between two writes, even if nothing was
+    /// written: the checkpoint itself is what the flush must store.
+    fn freeze(&self, checkpoint: Bytes);
+
+    /// Makes the oldest frozen memtable and its checkpoint durable; `false` if there is none.
+    ///
+    /// # Durability
+    /// Once this returned `true`, [`Store::checkpoint`] and the rows below it survive a crash.
+    ///
+    /// # Errors
+    /// `Full` or `Io` if a table could not be written: nothing was changed, try again. A failed
+    /// write of the manifest poisons the store: every later write and flush answers `Stopped`.
+    fn flush(&self) -> Result<bool>;
+
+    /// The newest durable checkpoint.
+    fn checkpoint(&self) -> Option<Bytes>;
+
+    /// Does one bounded piece of compaction; `false` if there is nothing to do. Versions that
+    /// cannot be seen at any revision from `floor` up are dropped on the way.
+    ///
+    /// # Errors
+    /// As [`Store::flush`], and `Corrupt` if a table is damaged.
+    fn compact_step(&self, floor: Revision) -> Result<bool>;
+
+    /// The newest durable checkpoint and its table files, which stay until the pin is dropped.
+    fn pin(&self) -> PinnedTables;
+
+    /// Figures for operators and tests.
+    fn stats(&self) -> StoreStats;
+}

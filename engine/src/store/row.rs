@@ -36,3 +36,37 @@ pub struct RowWrite {
     /// The new version, or `None` for a tombstone.
     pub value: Option<NewRow>,
 }
+
+/// A version that a read met; a tombstone has no row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) revision: Revision,
+    pub(super) row: Option<NewRow>,
+}
+
+impl Found {
+    /// The row as it is read.
+    pub(super) fn into_row(self) -> Option<Row> {
+        self.row.map(|row| row.at(self.revision))
+    }
+}
+
+/// A version on its way into a table, without its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RowParts<'a> {
+    pub(super) value: &'a [u8],
+    pub(super) create_revision: Revision,
+    pub(super) version: u64,
+}
+
+impl NewRow {
+    /// The row as it is read, once its revision is known.
+    pub(super) fn at(self, mod_revision: Revision) -> Row {
+        Row {
+            value: self.value,
+            create_revision: self.create_revision,
+            mod_revision,
+            version: self.version,
+        }
+    }
+}

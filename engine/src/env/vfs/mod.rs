@@ -11,6 +11,12 @@
 //! Paths are always full paths from the engine's folder; nothing depends on a working folder.
 
 pub mod mem;
+pub mod os;
+mod path;
+pub mod sim;
+
+#[cfg(test)]
+mod conformance;
 
 use std::fmt::Debug;
 use std::io;

@@ -1,0 +1,126 @@
+//! Names, sessions, nodes, time and the compaction floor.
+
+use std::collections::BTreeMap;
+
+use super::Apply;
+use crate::command::{Outcome, Refusal};
+use crate::ids::{Boot, KeyspaceId, NodeId, Revision, SessionId, TopicId};
+use crate::limits::{KEYSPACES_MAX, NAME_BYTES_MAX, PARTITIONS_MAX, TOPICS_MAX};
+use crate::state::Topic;
+
+impl Apply<'_> {
+    pub(super) fn open_session(&mut self) -> Outcome {
+        match self.state.sessions.open(self.state.now_ms) {
+            Ok(session) => Outcome::SessionOpened { session },
+            Err(refusal) => Outcome::Refused(refusal),
+        }
+    }
+
+    pub(super) fn close_session(&mut self, session: SessionId) -> Outcome {
+        self.state.sessions.close(session);
+        Outcome::Done
+    }
+
+    pub(super) fn create_keyspace(&mut self, name: &str) -> Outcome {
+        if let Err(refusal) = check_name(name) {
+            return Outcome::Refused(refusal);
+        }
+        if self.state.keyspaces.contains_key(name) {
+            return Outcome::Refused(Refusal::KeyspaceExists {
+                name: name.to_owned(),
+            });
+        }
+        if self.state.keyspaces.len() >= KEYSPACES_MAX {
+            return limit_reached("keyspaces", KEYSPACES_MAX);
+        }
+        self.state.keyspaces_made += 1;
+        let keyspace = KeyspaceId(self.state.keyspaces_made);
+        self.state.keyspaces.insert(name.to_owned(), keyspace);
+        Outcome::KeyspaceCreated {
+            keyspace,
+            revision: self.advance(),
+        }
+    }
+
+    pub(super) fn create_topic(&mut self, name: &str, partitions: u32) -> Outcome {
+        if let Err(refusal) = check_name(name) {
+            return Outcome::Refused(refusal);
+        }
+        if partitions == 0 || partitions > PARTITIONS_MAX {
+            return invalid(format!("a topic has 1 to {PARTITIONS_MAX} partitions"));
+        }
+        if let Some(topic) = self.state.topics.get(name) {
+            return Outcome::Refused(Refusal::TopicExists {
+                name: name.to_owned(),
+                partitions: topic.partitions,
+            });
+        }
+        if self.state.topics.len() >= TOPICS_MAX {
+            return limit_reached("topics", TOPICS_MAX);
+        }
+        self.state.topics_made += 1;
+        let id = TopicId(self.state.topics_made);
+        let topic = Topic {
+            id,
+            partitions,
+            turn: 0,
+            consumer_groups: BTreeMap::new(),
+        };
+        self.state.topics.insert(name.to_owned(), topic);
+        Outcome::TopicCreated {
+            topic: id,
+            revision: self.advance(),
+        }
+    }
+
+    pub(super) fn tick(&mut self) -> Outcome {
+        self.state.sessions.expire(self.state.now_ms);
+        Outcome::Done
+    }
+
+    pub(super) fn node_started(&mut self, node: NodeId, boot: Boot) -> Outcome {
+        let known = self.state.boots.get(&node).copied().unwrap_or_default();
+        if boot <= known {
+            return Outcome::Refused(Refusal::StaleBoot {
+                announced: boot.0,
+                known: known.0,
+            });
+        }
+        self.state.boots.insert(node, boot);
+        Outcome::Done
+    }
+
+    pub(super) fn raise_floor(&mut self, revision: Revision) -> Outcome {
+        if revision < self.state.floor || revision > self.state.revision {
+            return Outcome::Refused(Refusal::FloorOutOfRange {
+                floor: self.state.floor,
+                revision: self.state.revision,
+            });
+        }
+        self.state.floor = revision;
+        Outcome::Done
+    }
+}
+
+fn check_name(name: &str) -> Result<(), Refusal> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(allowed) {
+        return Err(Refusal::Invalid {
+            reason: format!(
+                "a name has 1 to {NAME_BYTES_MAX} bytes of letters, digits, '-', '_' and '.'"
+            ),
+        });
+    }
+    Ok(())
+}
+
+fn limit_reached(what: &str, max: usize) -> Outcome {
+    Outcome::Refused(Refusal::LimitReached {
+        what: what.to_owned(),
+        max: max as u64,
+    })
+}
+
+fn invalid(reason: String) -> Outcome {
+    Outcome::Refused(Refusal::Invalid { reason })
+}

@@ -1,0 +1,378 @@
+//! One atomic commit: session, guards, then every op or none.
+//!
+//! Ops are first *planned* against the state before the commit, which may refuse; then carried
+//! out, which may not. All rows of a commit are written at one revision in one batch.
+
+use std::collections::BTreeSet;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::Apply;
+use crate::command::{Commit, NewMessage, Op, OpResult, Outcome, Refusal, RowRef};
+use crate::error::Result;
+use crate::ids::{Offset, PartitionId, Revision};
+use crate::limits::{CONSUMER_GROUPS_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::queue::{PartitionRef, StoredMessage};
+use crate::session::{Admission, recall};
+use crate::store::{NewRow, Row, RowWrite};
+
+/// An op whose names are resolved and that can no longer be refused.
+enum Step<'c> {
+    Put {
+        key: Bytes,
+        value: &'c Bytes,
+    },
+    Delete {
+        key: Bytes,
+    },
+    Publish {
+        topic: &'c str,
+        partition: Option<PartitionId>,
+        message: &'c NewMessage,
+    },
+    CommitOffset {
+        topic: &'c str,
+        partition: PartitionId,
+        group: &'c str,
+        next: Offset,
+    },
+}
+
+impl Apply<'_> {
+    pub(super) fn commit(&mut self, commit: &Commit) -> Result<Outcome> {
+        let Some(request) = commit.request else {
+            return self.decide(commit);
+        };
+        match self.state.sessions.admit(request, self.state.now_ms) {
+            Admission::Known(outcome) => Ok(recall(outcome)?),
+            Admission::Refused(refusal) => Ok(Outcome::Refused(refusal)),
+            Admission::New => {
+                let outcome = self.decide(commit)?;
+                self.state.sessions.remember(request, outcome.encode());
+                Ok(outcome)
+            }
+        }
+    }
+
+    fn decide(&mut self, commit: &Commit) -> Result<Outcome> {
+        if let Err(refusal) = self.check_guards(&commit.guards)? {
+            return Ok(Outcome::Refused(refusal));
+        }
+        match self.plan(&commit.ops) {
+            Ok(steps) => self.carry_out(steps),
+            Err(refusal) => Ok(Outcome::Refused(refusal)),
+        }
+    }
+
+    fn plan<'c>(&self, ops: &'c [Op]) -> Result<Vec<Step<'c>>, Refusal> {
+        let mut steps = Vec::with_capacity(ops.len());
+        let mut keys = BTreeSet::new();
+        let mut offsets = BTreeSet::new();
+        for op in ops {
+            let step = match op {
+                Op::Put { row, value } => {
+                    check_value(value)?;
+                    Step::Put {
+                        key: self.row_key(row)?,
+                        value,
+                    }
+                }
+                Op::Delete { row } => Step::Delete {
+                    key: self.row_key(row)?,
+                },
+                Op::Publish {
+                    topic,
+                    partition,
+                    message,
+                } => {
+                    self.plan_publish(topic, *partition, message)?;
+                    Step::Publish {
+                        topic,
+                        partition: *partition,
+                        message,
+                    }
+                }
+                Op::CommitOffset {
+                    topic,
+                    partition,
+                    consumer_group,
+                    next,
+                } => {
+                    self.plan_offset(topic, *partition, consumer_group, *next)?;
+                    if !offsets.insert((topic, *partition, consumer_group)) {
+                        return Err(twice("a consumer group's partition"));
+                    }
+                    Step::CommitOffset {
+                        topic,
+                        partition: *partition,
+                        group: consumer_group,
+                        next: *next,
+                    }
+                }
+            };
+            if let (Step::Put { key, .. } | Step::Delete { key }, true) = (&step, ops.len() > 1)
+                && !keys.insert(key.clone())
+            {
+                return Err(twice("a row"));
+            }
+            steps.push(step);
+        }
+        Ok(steps)
+    }
+
+    fn plan_publish(
+        &self,
+        topic: &str,
+        partition: Option<PartitionId>,
+        message: &NewMessage,
+    ) -> Result<(), Refusal> {
+        check_value(&message.value)?;
+        if message
+            .key
+            .as_ref()
+            .is_some_and(|key| key.len() > KEY_BYTES_MAX)
+        {
+            return Err(invalid("a message's key is too long"));
+        }
+        self.check_partition(topic, partition.unwrap_or_default())
+    }
+
+    fn plan_offset(
+        &self,
+        topic: &str,
+        partition: PartitionId,
+        consumer_group: &str,
+        next: Offset,
+    ) -> Result<(), Refusal> {
+        self.check_partition(topic, partition)?;
+        let known = &self.state.topics[topic];
+        if !known.consumer_groups.contains_key(consumer_group)
+            && known.consumer_groups.len() >= CONSUMER_GROUPS_MAX
+        {
+            return Err(Refusal::LimitReached {
+                what: "consumer groups on the topic".to_owned(),
+                max: CONSUMER_GROUPS_MAX as u64,
+            });
+        }
+        let (_, end) = self.partitions.bounds(PartitionRef {
+            topic: known.id,
+            partition,
+        });
+        if next > end {
+            return Err(Refusal::OffsetBeyondEnd { next, end });
+        }
+        Ok(())
+    }
+
+    fn check_partition(&self, topic: &str, partition: PartitionId) -> Result<(), Refusal> {
+        let Some(known) = self.state.topics.get(topic) else {
+            return Err(Refusal::UnknownTopic {
+                name: topic.to_owned(),
+            });
+        };
+        if partition.0 >= known.partitions {
+            return Err(Refusal::UnknownPartition {
+                topic: topic.to_owned(),
+                partition,
+                partitions: known.partitions,
+            });
+        }
+        Ok(())
+    }
+
+    fn carry_out(&mut self, steps: Vec<Step<'_>>) -> Result<Outcome> {
+        let before = self.state.revision;
+        let revision = Revision(before.0 + 1);
+        let mut writes = Vec::new();
+        let mut results = Vec::with_capacity(steps.len());
+        let mut changed = false;
+        for step in steps {
+            let result = match step {
+                Step::Put { key, value } => {
+                    let row = self.next_version(&key, value, revision)?;
+                    let version = row.version;
+                    writes.push(RowWrite {
+                        key,
+                        value: Some(row),
+                    });
+                    OpResult::Put { version }
+                }
+                Step::Delete { key } => {
+                    let existed = self.newest(&key)?.is_some();
+                    if existed {
+                        writes.push(RowWrite { key, value: None });
+                    }
+                    OpResult::Deleted { existed }
+                }
+                Step::Publish {
+                    topic,
+                    partition,
+                    message,
+                } => {
+                    changed = true;
+                    self.publish(topic, partition, message, revision)?
+                }
+                Step::CommitOffset {
+                    topic,
+                    partition,
+                    group,
+                    next,
+                } => {
+                    changed = true;
+                    self.record_offset(topic, partition, group, next)
+                }
+            };
+            results.push(result);
+        }
+        if writes.is_empty() && !changed {
+            return Ok(Outcome::Committed {
+                revision: before,
+                results,
+            });
+        }
+        self.write(revision, &writes)?;
+        self.state.revision = revision;
+        Ok(Outcome::Committed { revision, results })
+    }
+
+    fn next_version(&self, key: &[u8], value: &Bytes, revision: Revision) -> Result<NewRow> {
+        Ok(match self.newest(key)? {
+            Some(row) => NewRow {
+                value: value.clone(),
+                create_revision: row.create_revision,
+                version: row.version + 1,
+            },
+            None => NewRow {
+                value: value.clone(),
+                create_revision: revision,
+                version: 1,
+            },
+        })
+    }
+
+    fn write(&mut self, revision: Revision, writes: &[RowWrite]) -> Result<()> {
+        if writes.is_empty() {
+            return Ok(());
+        }
+        for write in writes {
+            self.note_change(&write.key, write.value.as_ref().map(|row| &row.value));
+        }
+        self.store.write(revision, writes)?;
+        for write in writes {
+            self.rows.invalidate(self.group, &write.key, revision);
+        }
+        Ok(())
+    }
+
+    fn publish(
+        &mut self,
+        topic: &str,
+        partition: Option<PartitionId>,
+        message: &NewMessage,
+        revision: Revision,
+    ) -> Result<OpResult> {
+        let known = self
+            .state
+            .topics
+            .get_mut(topic)
+            .expect("the plan has found the topic");
+        let count = u64::from(known.partitions);
+        let partition = partition.unwrap_or_else(|| {
+            let spread = if let Some(key) = &message.key {
+                xxh3_64(key)
+            } else {
+                known.turn += 1;
+                known.turn - 1
+            };
+            PartitionId(u32::try_from(spread % count).expect("a remainder of a u32"))
+        });
+        let at = PartitionRef {
+            topic: known.id,
+            partition,
+        };
+        let stored = StoredMessage {
+            revision,
+            timestamp_ms: self.state.now_ms,
+            body: message.clone(),
+        };
+        let offset = self.partitions.append(at, &stored)?;
+        self.note_change(
+            message.key.as_deref().unwrap_or_default(),
+            Some(&message.value),
+        );
+        Ok(OpResult::Published { partition, offset })
+    }
+
+    fn record_offset(
+        &mut self,
+        topic: &str,
+        partition: PartitionId,
+        consumer_group: &str,
+        next: Offset,
+    ) -> OpResult {
+        let known = self
+            .state
+            .topics
+            .get_mut(topic)
+            .expect("the plan has found the topic");
+        let partitions = known.partitions as usize;
+        let offsets = match known.consumer_groups.get_mut(consumer_group) {
+            Some(offsets) => offsets,
+            None => known
+                .consumer_groups
+                .entry(consumer_group.to_owned())
+                .or_insert_with(|| vec![None; partitions]),
+        };
+        offsets[partition.0 as usize] = Some(next);
+        self.digest.update(consumer_group.as_bytes());
+        self.digest.update(&next.0.to_le_bytes());
+        OpResult::OffsetCommitted
+    }
+
+    /// The newest version of a row, written by this entry or before it.
+    pub(super) fn newest(&self, key: &[u8]) -> Result<Option<Row>> {
+        match self.rows.get(self.group, key) {
+            Some(row) => Ok(Some(row)),
+            None => self.store.get(key, Revision(u64::MAX)),
+        }
+    }
+
+    /// The store's key of a row.
+    pub(super) fn row_key(&self, row: &RowRef) -> Result<Bytes, Refusal> {
+        let Some(keyspace) = self.state.keyspaces.get(&row.keyspace) else {
+            return Err(Refusal::UnknownKeyspace {
+                name: row.keyspace.clone(),
+            });
+        };
+        if row.key.is_empty() || row.key.len() > KEY_BYTES_MAX {
+            return Err(invalid("a key has 1 to 32768 bytes"));
+        }
+        Ok(store_key(*keyspace, &row.key))
+    }
+}
+
+/// The store's key of a row: its keyspace in four big-endian bytes, then its key.
+pub(crate) fn store_key(keyspace: crate::ids::KeyspaceId, key: &[u8]) -> Bytes {
+    let mut out = BytesMut::with_capacity(4 + key.len());
+    out.put_u32(keyspace.0);
+    out.put_slice(key);
+    out.freeze()
+}
+
+fn check_value(value: &Bytes) -> Result<(), Refusal> {
+    if value.len() > VALUE_BYTES_MAX {
+        return Err(invalid("a value has at most 1 MiB"));
+    }
+    Ok(())
+}
+
+fn twice(what: &str) -> Refusal {
+    invalid(&format!("{what} stands twice in the commit"))
+}
+
+fn invalid(reason: &str) -> Refusal {
+    Refusal::Invalid {
+        reason: reason.to_owned(),
+    }
+}

@@ -1,0 +1,273 @@
+//! A disk that keeps its promises to the letter and nothing beyond.
+//!
+//! Everything is in memory and decided by a seed. The power can be cut at any call:
+//!
+//! 1. [`SimVfs::crash_at`] names the call. It takes place not at all, in part or whole, and
+//!    fails either way; a write is torn at sectors of 512 bytes.
+//! 2. Every later call fails with [`PowerIsOff`].
+//! 3. [`SimVfs::power_on`] decides what the medium holds: all that was synced, and of the rest
+//!    some sectors and some names, in no order. Locks are gone, and handles opened before
+//!    never work again.
+//!
+//! A sweep runs a story once to learn [`SimVfs::io_count`], then once for each number up to it
+//! on a new disk with the same seed, and checks what recovery finds.
+//!
+//! # Invariants
+//! - The same seed and the same calls give the same disk, byte for byte.
+//!
+//! # Not here
+//! Syncs that claim to have worked and have not: no software survives a medium that lies.
+
+mod content;
+mod disk;
+mod file;
+mod handle;
+mod survival;
+mod tree;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt::Debug;
+use std::io::{self, ErrorKind};
+use std::path::Path;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use self::disk::{Disk, Extent};
+use self::handle::{Handle, LockGuard};
+use super::path::names;
+use super::{DirEntry, File, OpenMode, Space, Vfs};
+
+/// Room of a disk whose capacity nobody set.
+const CAPACITY_BYTES_DEFAULT: u64 = 1 << 50;
+
+/// A simulated disk; clones are the same disk.
+#[derive(Clone)]
+pub struct SimVfs {
+    disk: Arc<Mutex<Disk>>,
+}
+
+/// Why every call fails while the power is off, and on handles older than the last power cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the power is off")]
+pub struct PowerIsOff;
+
+impl PowerIsOff {
+    /// Whether an error, or what caused it, is a power cut.
+    pub fn is_cause_of(error: &(dyn std::error::Error + 'static)) -> bool {
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            if error.is::<Self>() {
+                return true;
+            }
+            // An I/O error names the causes of what it wraps, not what it wraps.
+            cause = match error
+                .downcast_ref::<io::Error>()
+                .and_then(io::Error::get_ref)
+            {
+                Some(wrapped) => Some(wrapped),
+                None => error.source(),
+            };
+        }
+        false
+    }
+}
+
+impl SimVfs {
+    /// An empty disk; its root folder exists and the power is on.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            disk: Arc::new(Mutex::new(Disk::new(seed))),
+        }
+    }
+
+    /// How many calls reached the disk in its life, reads included; those refused because the
+    /// power was off do not count.
+    pub fn io_count(&self) -> u64 {
+        self.disk.lock().io_count
+    }
+
+    /// Cuts the power during call number `n` of the disk's life: the next one, if `n` is past.
+    pub fn crash_at(&self, n: u64) {
+        self.disk.lock().crash_at = Some(n);
+    }
+
+    /// Cuts the power between two calls.
+    pub fn power_off(&self) {
+        self.disk.lock().power_off();
+    }
+
+    /// Whether calls are answered.
+    pub fn is_powered(&self) -> bool {
+        self.disk.lock().powered
+    }
+
+    /// Decides what survived and brings the disk back; cuts the power before if it is on.
+    pub fn power_on(&self) {
+        self.disk.lock().power_on();
+    }
+
+    /// Makes the next sync of a file fail. What it should have made durable can still be read,
+    /// but no later sync writes it: it is lost with the next power cut.
+    pub fn fail_sync_once(&self) {
+        self.disk.lock().next_sync_fails = true;
+    }
+
+    /// Makes every write and change of length fail, until [`SimVfs::allow_writes`]; some
+    /// sectors of a failed write may have changed.
+    pub fn fail_writes(&self, kind: ErrorKind) {
+        self.disk.lock().write_failure = Some(kind);
+    }
+
+    /// Ends [`SimVfs::fail_writes`].
+    pub fn allow_writes(&self) {
+        self.disk.lock().write_failure = None;
+    }
+
+    /// Sets the room for the bytes of all files together. Growth beyond it fails with
+    /// `StorageFull`, after writing what fits.
+    pub fn set_capacity(&self, bytes: u64) {
+        self.disk.lock().capacity_bytes = bytes;
+    }
+
+    /// Damages a file at rest: changes one bit, chosen by the seed, of the byte at `offset`.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such file, `UnexpectedEof` if it ends before.
+    pub fn flip_bit(&self, path: &Path, offset: u64) -> io::Result<()> {
+        let mut disk = self.disk.lock();
+        let mask = 1 << disk.rng.below(8);
+        let id = disk.tree.find_file(&names(path)?)?;
+        if disk.tree.file_mut(id)?.flip(offset, mask) {
+            Ok(())
+        } else {
+            Err(ErrorKind::UnexpectedEof.into())
+        }
+    }
+
+    fn call<T>(&self, work: impl FnOnce(&mut Disk, Extent) -> io::Result<T>) -> io::Result<T> {
+        self.disk.lock().call(work)
+    }
+}
+
+impl Vfs for SimVfs {
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>> {
+        let (id, cycle) = self.call(|disk, _| {
+            let path = names(path)?;
+            let id = match mode {
+                OpenMode::CreateNew => disk.tree.create_file(&path)?,
+                OpenMode::Read | OpenMode::ReadWrite => disk.tree.find_file(&path)?,
+            };
+            disk.tree.file_mut(id)?.handle_count += 1;
+            Ok((id, disk.cycle))
+        })?;
+        let (disk, writable) = (Arc::clone(&self.disk), mode != OpenMode::Read);
+        Ok(Arc::new(Handle {
+            disk,
+            id,
+            cycle,
+            writable,
+        }))
+    }
+
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        self.call(|disk, extent| {
+            let path = names(path)?;
+            let limit = match extent {
+                Extent::Whole => path.len(),
+                Extent::Part => disk.rng.index(path.len() + 1),
+            };
+            disk.tree.create_dirs(&path, limit)
+        })
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.call(|disk, _| disk.tree.remove_file(&names(path)?))
+    }
+
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        self.call(|disk, extent| {
+            let mut below = disk.tree.names_below(&names(path)?)?;
+            if extent == Extent::Part {
+                below.truncate(disk.rng.index(below.len() + 1));
+            }
+            for (dir, name) in below {
+                disk.tree.remove_name(dir, name);
+            }
+            Ok(())
+        })
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.call(|disk, _| disk.tree.rename(&names(from)?, &names(to)?))
+    }
+
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.call(|disk, _| disk.tree.hard_link(&names(from)?, &names(to)?))
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.call(|disk, extent| {
+            let part = (extent == Extent::Part).then_some(&disk.rng);
+            disk.tree.sync_dir(&names(path)?, part)
+        })
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
+        self.call(|disk, _| disk.tree.list(&names(path)?))
+    }
+
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        self.call(|disk, _| match disk.tree.find(&names(path)?) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        })
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn Debug + Send + Sync>> {
+        let (id, cycle) = self.call(|disk, _| {
+            let path = names(path)?;
+            let id = match disk.tree.find_file(&path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    disk.tree.create_file(&path)?
+                }
+                found => found?,
+            };
+            if !disk.locks.insert(id) {
+                return Err(ErrorKind::WouldBlock.into());
+            }
+            Ok((id, disk.cycle))
+        })?;
+        Ok(Box::new(LockGuard {
+            disk: Arc::clone(&self.disk),
+            id,
+            cycle,
+        }))
+    }
+
+    fn space(&self, _path: &Path) -> io::Result<Space> {
+        self.call(|disk, _| {
+            Ok(Space {
+                total_bytes: disk.capacity_bytes,
+                free_bytes: disk.free_bytes(),
+            })
+        })
+    }
+}
+
+impl Debug for SimVfs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let disk = self.disk.lock();
+        f.debug_struct("SimVfs")
+            .field("powered", &disk.powered)
+            .field("io_count", &disk.io_count)
+            .finish_non_exhaustive()
+    }
+}
+
+fn power_is_off() -> io::Error {
+    io::Error::other(PowerIsOff)
+}

@@ -1,0 +1,125 @@
+//! What an operator may tune on one node: sizes and budgets.
+//!
+//! [`Options`] is what people write; [`ValidOptions`] is what the inside accepts. Limits on
+//! which all nodes must agree stand in [`crate::limits`] instead.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::limits::FRAME_BODY_BYTES_MAX;
+use crate::queue::QueueOptions;
+use crate::segment::LogOptions;
+use crate::store::StoreOptions;
+
+/// Sizes and budgets of one node. Unknown keys are refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Options {
+    /// Size of one Raft log segment, bytes. Default 64 MiB; at least 17 MiB, at most 1 GiB.
+    pub log_segment_bytes: u32,
+    /// Recent log entries kept in memory, bytes. Default 16 MiB.
+    pub log_tail_bytes: usize,
+    /// After this much quiet the log syncs its durable mark, milliseconds. Default 100.
+    pub log_idle_mark_ms: u64,
+    /// Applied bytes after which a checkpoint begins even if few rows changed. Default 64 MiB.
+    pub checkpoint_bytes: u64,
+    /// Rows kept in memory before they are written as a table, bytes. Default 16 MiB.
+    pub memtable_bytes: usize,
+    /// Size at which a table is cut, bytes. Default 16 MiB.
+    pub table_bytes: u64,
+    /// Size of the first sorted level, bytes; each further one is ten times larger.
+    /// Default 64 MiB.
+    pub level_base_bytes: u64,
+    /// Cache of table blocks, shared by all groups, bytes. Default 32 MiB; 0 turns it off.
+    pub block_cache_bytes: usize,
+    /// Cache of rows, shared by all groups, bytes. Default 32 MiB; 0 turns it off.
+    pub row_cache_bytes: usize,
+    /// Size at which a partition file is sealed, bytes. Default 64 MiB.
+    pub partition_file_bytes: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        const MIB: u32 = 1024 * 1024;
+        Self {
+            log_segment_bytes: 64 * MIB,
+            log_tail_bytes: 16 * MIB as usize,
+            log_idle_mark_ms: 100,
+            checkpoint_bytes: u64::from(64 * MIB),
+            memtable_bytes: 16 * MIB as usize,
+            table_bytes: u64::from(16 * MIB),
+            level_base_bytes: u64::from(64 * MIB),
+            block_cache_bytes: 32 * MIB as usize,
+            row_cache_bytes: 32 * MIB as usize,
+            partition_file_bytes: u64::from(64 * MIB),
+        }
+    }
+}
+
+impl Options {
+    /// Checks every relation once.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] names the option and what it must be.
+    pub fn validate(self) -> Result<ValidOptions> {
+        let invalid = |what: &str| Err(Error::new(ErrorKind::Invalid, what));
+        let largest_frame = u32::try_from(FRAME_BODY_BYTES_MAX).expect("a constant of 16 MiB");
+        if self.log_segment_bytes < largest_frame + (1 << 20) || self.log_segment_bytes > 1 << 30 {
+            return invalid("log_segment_bytes must lie between 17 MiB and 1 GiB");
+        }
+        if self.memtable_bytes < 4096 {
+            return invalid("memtable_bytes must be at least 4096");
+        }
+        if self.table_bytes < 4096 || self.level_base_bytes < self.table_bytes {
+            return invalid("table_bytes must be at least 4096 and at most level_base_bytes");
+        }
+        if self.checkpoint_bytes < 4096 {
+            return invalid("checkpoint_bytes must be at least 4096");
+        }
+        if self.partition_file_bytes < 4096 {
+            return invalid("partition_file_bytes must be at least 4096");
+        }
+        Ok(ValidOptions(self))
+    }
+}
+
+/// Options whose relations hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ValidOptions(Options);
+
+impl ValidOptions {
+    /// The values.
+    pub fn get(&self) -> &Options {
+        &self.0
+    }
+
+    /// The log's part.
+    pub fn log(&self) -> LogOptions {
+        LogOptions {
+            segment_bytes: self.0.log_segment_bytes,
+            tail_bytes: self.0.log_tail_bytes,
+            idle_mark_after: Duration::from_millis(self.0.log_idle_mark_ms),
+            ..LogOptions::default()
+        }
+    }
+
+    /// The store's part.
+    pub fn store(&self) -> StoreOptions {
+        StoreOptions {
+            memtable_bytes: self.0.memtable_bytes,
+            table_bytes: self.0.table_bytes,
+            level_base_bytes: self.0.level_base_bytes,
+            ..StoreOptions::default()
+        }
+    }
+
+    /// The queue's part.
+    pub fn queue(&self) -> QueueOptions {
+        QueueOptions {
+            file_bytes: self.0.partition_file_bytes,
+            ..QueueOptions::default()
+        }
+    }
+}

@@ -1,0 +1,435 @@
+//! One Raft group's state on this node: open → apply* / read* → checkpoint → close.
+//!
+//! ```text
+//!   log entries ──► apply (one at a time) ──► store · partitions · cache · state
+//!                                               │ revision published
+//!   get · scan · count · fetch · topic  ◄───────┘ any thread, never waiting for apply
+//!
+//!   group-N/state-000001/{store,partitions}     the folder in use: the highest number
+//!   group-N/incoming                            a checkpoint being received
+//! ```
+//!
+//! Nothing here is synced on the request path: the log covers it. A *checkpoint* begins at an
+//! entry's end (the memtable is frozen, partition buffers are written, the state is encoded) and
+//! becomes durable in the background; after a crash the log is replayed from there.
+//!
+//! # Invariants
+//! - Entries are applied in order, each once; the revision is published after its entry.
+//! - What is read at a revision never changes, from the floor up to the published revision.
+//! - After a fault every apply answers `Stopped`.
+//!
+//! # Not here
+//! Whether an entry is committed and synced (see `engine-raft`, and [`crate::Engine`] alone).
+
+mod checkpoints;
+mod jobs;
+mod read;
+mod rooms;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::{Condvar, Mutex, RwLock};
+
+use crate::apply::Apply;
+use crate::cache::RowCache;
+use crate::checkpoint::CheckpointView;
+use crate::command::{Outcome, Payload};
+use crate::env::{Env, JobHandle};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::{Boot, GroupId, KeyspaceId, LogId, LogIndex, NodeId, Revision, TopicId};
+use crate::options::ValidOptions;
+use crate::query::ReplicaView;
+use crate::queue::PartitionLengths;
+use crate::state::State;
+use crate::store::{BlockCache, Store};
+
+use rooms::{Rooms, clean_folder};
+
+/// What the groups of a node share.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// The doors to the world.
+    pub env: Env,
+    /// The cache of rows.
+    pub rows: Arc<RowCache>,
+    /// The cache of table blocks.
+    pub blocks: Arc<BlockCache>,
+    /// Sizes and budgets.
+    pub options: ValidOptions,
+}
+
+impl Shared {
+    /// Caches of the configured sizes.
+    pub fn new(env: Env, options: ValidOptions) -> Self {
+        let rows = Arc::new(RowCache::new(options.get().row_cache_bytes));
+        let blocks = BlockCache::new(options.get().block_cache_bytes);
+        Self {
+            env,
+            rows,
+            blocks,
+            options,
+        }
+    }
+}
+
+/// One group's state; a cheap handle.
+#[derive(Clone)]
+pub struct Replica {
+    inner: Arc<Inner>,
+}
+
+type Listener<T> = Box<dyn Fn(T) + Send + Sync>;
+
+struct Inner {
+    shared: Shared,
+    group: GroupId,
+    dir: PathBuf,
+    /// Changed only by apply and install, one at a time.
+    writer: Mutex<Writer>,
+    /// What readers hold: replaced as a whole by an installed checkpoint.
+    rooms: RwLock<Arc<Rooms>>,
+    catalog: RwLock<Arc<Catalog>>,
+    /// The newest revision that readers may see.
+    published: AtomicU64,
+    floor: AtomicU64,
+    now_ms: AtomicU64,
+    boots: RwLock<Arc<BTreeMap<NodeId, Boot>>>,
+    /// Frozen and not yet durable, oldest first.
+    freezing: Mutex<VecDeque<PartitionLengths>>,
+    flushed: Condvar,
+    /// Held by a step of a job, so that an install finds none at work.
+    checkpointing: Mutex<()>,
+    compacting: Mutex<()>,
+    stopping: AtomicBool,
+    fault: Mutex<Option<Error>>,
+    /// The newest durable checkpoint.
+    durable: Mutex<Option<CheckpointView>>,
+    jobs: Mutex<Vec<JobHandle>>,
+    on_published: RwLock<Vec<Listener<Revision>>>,
+    on_checkpoint: RwLock<Vec<Listener<LogId>>>,
+    on_ready: RwLock<Vec<Listener<()>>>,
+}
+
+struct Writer {
+    state: State,
+    /// Bytes applied since the last checkpoint began.
+    uncovered_bytes: u64,
+}
+
+/// Names, for readers: replaced whenever one is added.
+#[derive(Debug, Default)]
+struct Catalog {
+    keyspaces: BTreeMap<String, KeyspaceId>,
+    topics: BTreeMap<String, (TopicId, u32)>,
+}
+
+impl Catalog {
+    fn of(state: &State) -> Arc<Self> {
+        Arc::new(Self {
+            keyspaces: state.keyspaces.clone(),
+            topics: state
+                .topics
+                .iter()
+                .map(|(name, topic)| (name.clone(), (topic.id, topic.partitions)))
+                .collect(),
+        })
+    }
+}
+
+impl Replica {
+    /// Opens a group's folder, or makes it; the caller then applies the log from
+    /// [`Replica::applied`] on.
+    ///
+    /// # Errors
+    /// `Corrupt` names the damaged file and offset; `Io` the failed operation.
+    pub fn open(shared: &Shared, group: GroupId, dir: &Path) -> Result<Self> {
+        let rooms_dir = clean_folder(&shared.env, dir)?;
+        let (rooms, state) = Rooms::open(shared, group, dir, rooms_dir)?;
+        let inner = Arc::new(Inner {
+            shared: shared.clone(),
+            group,
+            dir: dir.to_owned(),
+            catalog: RwLock::new(Catalog::of(&state)),
+            published: AtomicU64::new(state.revision.0),
+            floor: AtomicU64::new(state.floor.0),
+            now_ms: AtomicU64::new(state.now_ms),
+            boots: RwLock::new(Arc::new(state.boots.clone())),
+            writer: Mutex::new(Writer {
+                state,
+                uncovered_bytes: 0,
+            }),
+            rooms: RwLock::new(Arc::new(rooms)),
+            freezing: Mutex::default(),
+            flushed: Condvar::new(),
+            checkpointing: Mutex::default(),
+            compacting: Mutex::default(),
+            stopping: AtomicBool::new(false),
+            fault: Mutex::default(),
+            durable: Mutex::default(),
+            jobs: Mutex::default(),
+            on_published: RwLock::default(),
+            on_checkpoint: RwLock::default(),
+            on_ready: RwLock::default(),
+        });
+        inner.note_durable()?;
+        jobs::spawn(&inner);
+        Ok(Self { inner })
+    }
+
+    /// Applies one entry of the log: the only way that state changes.
+    ///
+    /// Answers one outcome for each command of the entry. The caller applies every entry once,
+    /// in order, after this node's own log has synced it.
+    ///
+    /// # Durability
+    /// None of its own: the log holds the entry until a checkpoint covers it.
+    ///
+    /// # Errors
+    /// A fault of this node, never of the request: the node must stop. The state may then hold
+    /// part of the entry and is not used again.
+    pub fn apply(&self, log_id: LogId, payload: &Payload) -> Result<Vec<Outcome>> {
+        let inner = &*self.inner;
+        self.check_fault()?;
+        let mut writer = inner.writer.lock();
+        let expected = writer
+            .state
+            .applied
+            .map_or(1, |applied| applied.index.0 + 1);
+        if log_id.index != LogIndex(expected) {
+            let context = format!("apply entry {log_id}: entry {expected} is next");
+            return Err(Error::new(ErrorKind::Invalid, context));
+        }
+        let rooms = inner.rooms.read().clone();
+        let names = (writer.state.keyspaces_made, writer.state.topics_made);
+        let before = writer.state.revision;
+        let rows = &inner.shared.rows;
+        let applied = Apply::new(
+            inner.group,
+            &mut writer.state,
+            &rooms.store,
+            &rooms.partitions,
+            rows,
+        )
+        .entry(log_id, payload)
+        .map_err(|error| inner.poison(error))?;
+        if names != (writer.state.keyspaces_made, writer.state.topics_made) {
+            *inner.catalog.write() = Catalog::of(&writer.state);
+        }
+        inner.floor.store(writer.state.floor.0, Ordering::Release);
+        inner
+            .published
+            .store(writer.state.revision.0, Ordering::Release);
+        writer.uncovered_bytes += payload_bytes(payload);
+        let options = inner.shared.options.get();
+        if rooms.store.memtable_bytes() >= options.memtable_bytes
+            || writer.uncovered_bytes >= options.checkpoint_bytes
+        {
+            inner.freeze(&mut writer, &rooms)?;
+        }
+        let revision = writer.state.revision;
+        drop(writer);
+        if revision != before {
+            for listener in inner.on_published.read().iter() {
+                listener(revision);
+            }
+        }
+        Ok(applied)
+    }
+
+    /// Whether an apply would not have to wait for a flush.
+    pub fn ready(&self) -> bool {
+        !self.inner.rooms.read().store.stalled()
+    }
+
+    /// Calls back whenever a flush has made room.
+    pub fn on_ready(&self, listener: Box<dyn Fn() + Send + Sync>) {
+        self.inner
+            .on_ready
+            .write()
+            .push(Box::new(move |()| listener()));
+    }
+
+    /// Calls back after each entry that changed something, with the published revision.
+    pub fn on_published(&self, listener: Box<dyn Fn(Revision) + Send + Sync>) {
+        self.inner.on_published.write().push(listener);
+    }
+
+    /// Calls back after each checkpoint has become durable. Listeners must not wait for the
+    /// replica: they may run inside an apply that waits for a flush.
+    pub fn on_checkpoint(&self, listener: Box<dyn Fn(LogId) + Send + Sync>) {
+        self.inner.on_checkpoint.write().push(listener);
+    }
+
+    /// The last applied entry.
+    pub fn applied(&self) -> Option<LogId> {
+        self.inner.writer.lock().state.applied
+    }
+
+    /// The last applied membership, and the entry that set it.
+    pub fn membership(&self) -> Option<(LogId, Bytes)> {
+        self.inner.writer.lock().state.membership.clone()
+    }
+
+    /// The last announced start of each node.
+    pub fn boots(&self) -> Arc<BTreeMap<NodeId, Boot>> {
+        self.inner.boots.read().clone()
+    }
+
+    /// The latest time seen in an entry, milliseconds since 1970.
+    pub fn now_ms(&self) -> u64 {
+        self.inner.now_ms.load(Ordering::Acquire)
+    }
+
+    /// When a [`Tick`](crate::command::Command::Tick) will have something to do.
+    pub fn next_due_ms(&self) -> Option<u64> {
+        self.inner.writer.lock().state.sessions.next_due_ms()
+    }
+
+    /// Where the replica stands.
+    pub fn view(&self) -> ReplicaView {
+        let checkpoint = self.checkpoint().map(|checkpoint| checkpoint.log_id);
+        let writer = self.inner.writer.lock();
+        ReplicaView {
+            applied: writer.state.applied,
+            revision: writer.state.revision,
+            floor: writer.state.floor,
+            digest: writer.state.digest,
+            checkpoint,
+        }
+    }
+
+    /// The fault that stopped this replica, if one did.
+    pub fn fault(&self) -> Option<Error> {
+        self.inner.fault.lock().as_ref().map(Error::again)
+    }
+
+    /// Stops the background jobs. What no checkpoint covers is replayed from the log.
+    ///
+    /// # Errors
+    /// The fault that stopped the replica before.
+    pub fn close(&self) -> Result<()> {
+        self.inner.stop();
+        match self.fault() {
+            Some(fault) => Err(fault),
+            None => Ok(()),
+        }
+    }
+
+    fn check_fault(&self) -> Result<()> {
+        match &*self.inner.fault.lock() {
+            Some(fault) => {
+                let context = format!("the replica has stopped: {fault}");
+                Err(Error::new(ErrorKind::Stopped, context))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Inner {
+    /// Shows readers what an entry has changed beside names.
+    fn publish(&self, state: &State) {
+        if **self.boots.read() != state.boots {
+            *self.boots.write() = Arc::new(state.boots.clone());
+        }
+        self.now_ms.store(state.now_ms, Ordering::Release);
+        self.floor.store(state.floor.0, Ordering::Release);
+        self.published.store(state.revision.0, Ordering::Release);
+    }
+
+    /// Remembers what the newest durable checkpoint covers.
+    fn note_durable(&self) -> Result<Option<LogId>> {
+        let rooms = self.rooms.read().clone();
+        if rooms.store.checkpoint().is_none() {
+            return Ok(None);
+        }
+        let view = rooms.read_checkpoint(&self.shared.env)?.view().clone();
+        let log_id = view.log_id;
+        *self.durable.lock() = Some(view);
+        Ok(Some(log_id))
+    }
+
+    /// Freezes the present state as a checkpoint; waits while too many are on their way.
+    fn freeze(&self, writer: &mut Writer, rooms: &Rooms) -> Result<()> {
+        self.wait_until(|_| !rooms.store.stalled())?;
+        let lengths = rooms
+            .partitions
+            .flush()
+            .map_err(|error| self.poison(error))?;
+        let state = writer.state.encode(&lengths);
+        // In this order under one lock: the job takes the front of both queues together.
+        let mut freezing = self.freezing.lock();
+        freezing.push_back(lengths);
+        rooms.store.freeze(state);
+        drop(freezing);
+        writer.uncovered_bytes = 0;
+        self.wake_jobs();
+        Ok(())
+    }
+
+    fn wait_until(&self, done: impl Fn(&Self) -> bool) -> Result<()> {
+        loop {
+            if let Some(fault) = &*self.fault.lock() {
+                return Err(fault.again());
+            }
+            if done(self) {
+                return Ok(());
+            }
+            if !self.shared.env.workers.help() {
+                let mut freezing = self.freezing.lock();
+                self.flushed
+                    .wait_for(&mut freezing, Duration::from_millis(10));
+            }
+        }
+    }
+
+    fn poison(&self, error: Error) -> Error {
+        tracing::error!(group = self.group.0, %error, "the replica stops");
+        let again = error.again();
+        self.fault.lock().get_or_insert(error);
+        self.flushed.notify_all();
+        again
+    }
+
+    fn wake_jobs(&self) {
+        for job in self.jobs.lock().iter() {
+            job.wake();
+        }
+    }
+
+    fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        let jobs = std::mem::take(&mut *self.jobs.lock());
+        for job in jobs {
+            job.wake();
+            job.join();
+        }
+    }
+}
+
+impl fmt::Debug for Replica {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replica")
+            .field("group", &self.inner.group)
+            .finish_non_exhaustive()
+    }
+}
+
+fn payload_bytes(payload: &Payload) -> u64 {
+    let bytes = match payload {
+        Payload::Blank => 0,
+        Payload::Membership(membership) => membership.len(),
+        Payload::Batch(batch) => batch
+            .commands
+            .iter()
+            .map(crate::command::Command::size_hint)
+            .sum(),
+    };
+    bytes as u64
+}

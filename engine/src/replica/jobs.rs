@@ -1,0 +1,97 @@
+//! Background work of a replica: making checkpoints durable, and compaction.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use super::Inner;
+use crate::env::{Job, Step};
+use crate::error::{Error, ErrorKind};
+use crate::ids::Revision;
+use crate::store::Store;
+
+/// How long a job waits before it tries again to write to a full disk.
+const FULL_RETRY: Duration = Duration::from_secs(1);
+
+pub(super) fn spawn(inner: &Arc<Inner>) {
+    let workers = &inner.shared.env.workers;
+    let group = inner.group;
+    let checkpoint = Checkpoint(Arc::downgrade(inner));
+    let compaction = Compaction(Arc::downgrade(inner));
+    *inner.jobs.lock() = vec![
+        workers.spawn(&format!("checkpoint-{group}"), Box::new(checkpoint)),
+        workers.spawn(&format!("compact-{group}"), Box::new(compaction)),
+    ];
+}
+
+/// Makes frozen states durable, oldest first.
+struct Checkpoint(Weak<Inner>);
+
+/// Merges tables and drops versions that nobody can read any more.
+struct Compaction(Weak<Inner>);
+
+impl Job for Checkpoint {
+    fn step(&mut self) -> Step {
+        let Some(inner) = running(&self.0) else {
+            return Step::Done;
+        };
+        let guard = inner.checkpointing.lock();
+        let rooms = inner.rooms.read().clone();
+        let Some(lengths) = inner.freezing.lock().front().cloned() else {
+            return Step::Idle;
+        };
+        let durable = rooms
+            .partitions
+            .sync(&lengths)
+            .and_then(|()| rooms.store.flush())
+            .and_then(|_| inner.note_durable());
+        let applied = match durable {
+            Ok(applied) => applied,
+            Err(error) => return failed(&inner, error),
+        };
+        inner.freezing.lock().pop_front();
+        drop(guard);
+        inner.flushed.notify_all();
+        inner.wake_jobs();
+        for listener in inner.on_ready.read().iter() {
+            listener(());
+        }
+        if let Some(applied) = applied {
+            for listener in inner.on_checkpoint.read().iter() {
+                listener(applied);
+            }
+        }
+        Step::Again
+    }
+}
+
+impl Job for Compaction {
+    fn step(&mut self) -> Step {
+        let Some(inner) = running(&self.0) else {
+            return Step::Done;
+        };
+        let _guard = inner.compacting.lock();
+        let rooms = inner.rooms.read().clone();
+        let floor = Revision(inner.floor.load(Ordering::Acquire));
+        match rooms.store.compact_step(floor) {
+            Ok(true) => Step::Again,
+            Ok(false) => Step::Idle,
+            Err(error) => failed(&inner, error),
+        }
+    }
+}
+
+fn running(inner: &Weak<Inner>) -> Option<Arc<Inner>> {
+    inner
+        .upgrade()
+        .filter(|inner| !inner.stopping.load(Ordering::Acquire) && inner.fault.lock().is_none())
+}
+
+fn failed(inner: &Inner, error: Error) -> Step {
+    if error.kind() == ErrorKind::Full {
+        tracing::warn!(group = inner.group.0, %error, "the disk is full; trying again");
+        return Step::IdleFor(FULL_RETRY);
+    }
+    inner.poison(error);
+    Step::Done
+}

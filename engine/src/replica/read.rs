@@ -1,0 +1,263 @@
+//! Reads: of rows at a revision, of messages by offset, of names.
+//!
+//! A read without a revision sees the newest published one; the row cache serves only those.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+
+use super::rooms::Rooms;
+use super::{Catalog, Replica};
+use crate::apply::store_key;
+use crate::command::RowRef;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::{KeyspaceId, PartitionId, Revision};
+use crate::limits::{PAGE_BYTES_MAX, PAGE_ITEMS_MAX};
+use crate::query::{
+    ConsumerGroupView, FetchAnswer, FetchRequest, GetAnswer, PartitionView, RowView, ScanPage,
+    ScanRequest, TopicView,
+};
+use crate::queue::PartitionRef;
+use crate::store::{KeyRange, Row, Store};
+
+impl Replica {
+    /// Reads one row.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown keyspace; `OutOfRange` for a revision below the floor or above
+    /// the newest; `Io` or `Corrupt` from the disk.
+    pub fn get(&self, row: &RowRef, at: Option<Revision>) -> Result<GetAnswer> {
+        let key = store_key(self.keyspace(&row.keyspace)?, &row.key);
+        let (rooms, revision) = self.reading(at)?;
+        let found = match at {
+            Some(_) => rooms.store.get(&key, revision)?,
+            None => self.newest(&rooms, &key, revision)?,
+        };
+        let row = found.map(|found| view(row.key.clone(), found, false));
+        Ok(GetAnswer { row, revision })
+    }
+
+    /// Reads a page of rows in key order.
+    ///
+    /// # Errors
+    /// As [`Replica::get`].
+    pub fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
+        let keyspace = self.keyspace(&request.keyspace)?;
+        let (rooms, revision) = self.reading(request.at)?;
+        let mut range = KeyRange::prefix(store_key(keyspace, &request.prefix));
+        if let Some(after) = &request.after {
+            let after = store_key(keyspace, after);
+            if request.reverse {
+                range.end = Some(range.end.map_or(after.clone(), |end| end.min(after)));
+            } else {
+                range.start = range.start.max(next_key(&after));
+            }
+        }
+        let limit = match request.limit {
+            0 => PAGE_ITEMS_MAX,
+            limit => limit.min(PAGE_ITEMS_MAX),
+        };
+        let mut rows = Vec::new();
+        let mut bytes = 0;
+        let mut more = false;
+        for item in rooms.store.scan(range, revision, request.reverse)? {
+            let (key, row) = item?;
+            let row = view(key.slice(4..), row, request.keys_only);
+            bytes += row.key.len() + row.value.len();
+            if !rows.is_empty() && (rows.len() == limit || bytes > PAGE_BYTES_MAX) {
+                more = true;
+                break;
+            }
+            rows.push(row);
+        }
+        Ok(ScanPage {
+            rows,
+            more,
+            revision,
+        })
+    }
+
+    /// Counts the rows under a prefix; reads them all, in bounded memory.
+    ///
+    /// # Errors
+    /// As [`Replica::get`].
+    pub fn count(
+        &self,
+        keyspace: &str,
+        prefix: &[u8],
+        at: Option<Revision>,
+    ) -> Result<(u64, Revision)> {
+        let range = KeyRange::prefix(store_key(self.keyspace(keyspace)?, prefix));
+        let (rooms, revision) = self.reading(at)?;
+        let mut count = 0;
+        for item in rooms.store.scan(range, revision, false)? {
+            item?;
+            count += 1;
+        }
+        Ok((count, revision))
+    }
+
+    /// Reads messages of one partition.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown topic or partition; `OutOfRange` for an offset below the oldest
+    /// kept or above the end.
+    pub fn fetch(&self, request: &FetchRequest) -> Result<FetchAnswer> {
+        let at = self.partition(&request.topic, request.partition)?;
+        let (rooms, revision) = self.reading(None)?;
+        let limit = match request.limit {
+            0 => PAGE_ITEMS_MAX,
+            limit => limit.min(PAGE_ITEMS_MAX),
+        };
+        let messages = rooms
+            .partitions
+            .fetch(at, request.from, revision, limit, PAGE_BYTES_MAX)?;
+        let (_, end) = rooms.partitions.bounds(at);
+        Ok(FetchAnswer { messages, end })
+    }
+
+    /// One topic with its partitions and consumer groups.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown topic.
+    pub fn topic(&self, name: &str) -> Result<TopicView> {
+        let writer = self.inner.writer.lock();
+        let topic = writer
+            .state
+            .topics
+            .get(name)
+            .ok_or_else(|| unknown("topic", name))?;
+        let rooms = self.inner.rooms.read().clone();
+        let partitions = (0..topic.partitions)
+            .map(|partition| {
+                let at = PartitionRef {
+                    topic: topic.id,
+                    partition: PartitionId(partition),
+                };
+                let (start, end) = rooms.partitions.bounds(at);
+                PartitionView { start, end }
+            })
+            .collect();
+        let consumer_groups = topic
+            .consumer_groups
+            .iter()
+            .map(|(name, next)| ConsumerGroupView {
+                name: name.clone(),
+                next: next.clone(),
+            })
+            .collect();
+        Ok(TopicView {
+            name: name.to_owned(),
+            partitions,
+            consumer_groups,
+        })
+    }
+
+    /// The names of all topics, sorted.
+    pub fn topics(&self) -> Vec<String> {
+        self.catalog().topics.keys().cloned().collect()
+    }
+
+    /// The names of all keyspaces, sorted.
+    pub fn keyspaces(&self) -> Vec<String> {
+        self.catalog().keyspaces.keys().cloned().collect()
+    }
+
+    /// The newest published revision.
+    pub fn revision(&self) -> Revision {
+        Revision(self.inner.published.load(Ordering::Acquire))
+    }
+
+    fn newest(&self, rooms: &Rooms, key: &Bytes, revision: Revision) -> Result<Option<Row>> {
+        let rows = &self.inner.shared.rows;
+        // A row newer than the revision read is possible between an apply's fill and its
+        // publication; the store answers then.
+        if let Some(row) = rows.get(self.inner.group, key)
+            && row.mod_revision <= revision
+        {
+            return Ok(Some(row));
+        }
+        let found = rooms.store.get(key, revision)?;
+        if let Some(row) = &found {
+            // Copied: a cached row must not keep the whole block that it was read from.
+            let value = Bytes::copy_from_slice(&row.value);
+            let row = Row {
+                value,
+                ..row.clone()
+            };
+            rows.fill(self.inner.group, key.clone(), row, revision);
+        }
+        Ok(found)
+    }
+
+    /// The rooms to read from and the revision to read at.
+    fn reading(&self, at: Option<Revision>) -> Result<(Arc<Rooms>, Revision)> {
+        let rooms = self.inner.rooms.read().clone();
+        let newest = self.revision();
+        let floor = Revision(self.inner.floor.load(Ordering::Acquire));
+        let revision = at.unwrap_or(newest);
+        if revision > newest {
+            let context = format!("revision {revision} is in the future: the newest is {newest}");
+            return Err(Error::new(ErrorKind::OutOfRange, context));
+        }
+        if revision < floor {
+            let context = format!("revision {revision} is compacted: the oldest is {floor}");
+            return Err(Error::new(ErrorKind::OutOfRange, context));
+        }
+        Ok((rooms, revision))
+    }
+
+    fn catalog(&self) -> Arc<Catalog> {
+        self.inner.catalog.read().clone()
+    }
+
+    fn keyspace(&self, name: &str) -> Result<KeyspaceId> {
+        self.catalog()
+            .keyspaces
+            .get(name)
+            .copied()
+            .ok_or_else(|| unknown("keyspace", name))
+    }
+
+    fn partition(&self, topic: &str, partition: PartitionId) -> Result<PartitionRef> {
+        let catalog = self.catalog();
+        let (id, partitions) = catalog
+            .topics
+            .get(topic)
+            .ok_or_else(|| unknown("topic", topic))?;
+        if partition.0 >= *partitions {
+            let context = format!("topic {topic:?} has no partition {partition}");
+            return Err(Error::new(ErrorKind::NotFound, context));
+        }
+        Ok(PartitionRef {
+            topic: *id,
+            partition,
+        })
+    }
+}
+
+fn view(key: Bytes, row: Row, keys_only: bool) -> RowView {
+    RowView {
+        key,
+        value: if keys_only { Bytes::new() } else { row.value },
+        create_revision: row.create_revision,
+        mod_revision: row.mod_revision,
+        version: row.version,
+    }
+}
+
+/// The smallest key after `key`.
+fn next_key(key: &[u8]) -> Bytes {
+    let mut next = Vec::with_capacity(key.len() + 1);
+    next.extend_from_slice(key);
+    next.push(0);
+    Bytes::from(next)
+}
+
+fn unknown(what: &str, name: &str) -> Error {
+    Error::new(
+        ErrorKind::NotFound,
+        format!("{what} {name:?} does not exist"),
+    )
+}

@@ -1,0 +1,209 @@
+//! Random stories, each step compared with the model.
+
+use proptest::prelude::*;
+
+use super::super::RowIter;
+use super::*;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Write(Vec<(u8, Option<u16>)>),
+    Freeze,
+    Flush,
+    Compact {
+        steps: u8,
+        floor: u8,
+    },
+    Reopen,
+    Get {
+        key: u8,
+        at: u8,
+    },
+    Scan {
+        range: (u8, u8),
+        at: u8,
+        reverse: bool,
+    },
+    LongScan {
+        range: (u8, u8),
+        at: u8,
+        reverse: bool,
+    },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let value = prop_oneof![
+        3 => (0u16..60).prop_map(Some),
+        1 => (0u16..900).prop_map(Some),
+        2 => Just(None),
+    ];
+    let range = || (any::<u8>(), any::<u8>());
+    prop_oneof![
+        10 => prop::collection::vec((any::<u8>(), value), 1..12).prop_map(Step::Write),
+        3 => Just(Step::Freeze),
+        4 => Just(Step::Flush),
+        4 => (1u8..6, any::<u8>()).prop_map(|(steps, floor)| Step::Compact { steps, floor }),
+        1 => Just(Step::Reopen),
+        4 => (any::<u8>(), any::<u8>()).prop_map(|(key, at)| Step::Get { key, at }),
+        3 => (range(), any::<u8>(), any::<bool>())
+            .prop_map(|(range, at, reverse)| Step::Scan { range, at, reverse }),
+        1 => (range(), any::<u8>(), any::<bool>())
+            .prop_map(|(range, at, reverse)| Step::LongScan { range, at, reverse }),
+    ]
+}
+
+/// Few keys, so that they meet; some are beginnings of others, one is empty.
+fn key(number: u8) -> String {
+    let number = number % 48;
+    match number % 4 {
+        0 => "k".repeat(usize::from(number / 4)),
+        1 => format!("row/{:02}", number / 4),
+        2 => format!("row/{:02}/tail", number / 4),
+        _ => format!("{}z", char::from(b'a' + number / 4)),
+    }
+}
+
+struct Story {
+    env: Env,
+    store: Lsm,
+    model: Model,
+    revision: u64,
+    floor: u64,
+    scans: Vec<(Box<dyn RowIter>, Rows)>,
+}
+
+impl Story {
+    fn new() -> Self {
+        let env = Env::memory();
+        Self {
+            store: open(&env, tiny()),
+            env,
+            model: Model::default(),
+            revision: 0,
+            floor: 0,
+            scans: Vec::new(),
+        }
+    }
+
+    /// Some revision that may be read.
+    fn at(&self, choice: u8) -> u64 {
+        let oldest = self.floor.min(self.revision);
+        oldest + u64::from(choice) % (self.revision - oldest + 2)
+    }
+
+    fn range((a, b): (u8, u8)) -> KeyRange {
+        KeyRange {
+            start: if a < 40 { Bytes::new() } else { key(a).into() },
+            end: (b >= 40).then(|| key(b).into()),
+        }
+    }
+
+    fn take(&mut self, step: Step) {
+        match step {
+            Step::Write(writes) => {
+                self.revision += 1;
+                let writes: Vec<RowWrite> = writes
+                    .into_iter()
+                    .map(|(number, len)| match len {
+                        None => delete(&key(number)),
+                        Some(len) => {
+                            let mut write = put(&key(number), &"v".repeat(usize::from(len)));
+                            let row = write.value.as_mut().expect("a put");
+                            row.create_revision = Revision(self.revision - u64::from(len % 2));
+                            row.version = self.revision;
+                            write
+                        }
+                    })
+                    .collect();
+                self.store
+                    .write(Revision(self.revision), &writes)
+                    .expect("the store runs");
+                self.model.write(self.revision, &writes);
+            }
+            Step::Freeze => self.store.freeze(blob(self.revision)),
+            Step::Flush => {
+                self.store.flush().expect("the disk works");
+            }
+            Step::Compact { steps, floor } => {
+                self.floor += u64::from(floor) % (self.revision.saturating_sub(self.floor) + 1);
+                for _ in 0..steps {
+                    self.store
+                        .compact_step(Revision(self.floor))
+                        .expect("the disk works");
+                }
+            }
+            Step::Reopen => {
+                self.scans.clear();
+                self.store = open(&self.env, tiny());
+                self.revision = revision_of(self.store.checkpoint());
+                self.model.cut(self.revision);
+                assert_tidy(&self.env, &self.store);
+            }
+            Step::Get { key: number, at } => {
+                let (key, at) = (key(number), self.at(at));
+                let found = self.store.get(key.as_bytes(), Revision(at));
+                let found = found.expect("nothing is damaged");
+                assert_eq!(found, self.model.get(key.as_bytes(), at));
+            }
+            Step::Scan { range, at, reverse } => {
+                let (range, at) = (Self::range(range), self.at(at));
+                let found = scan(&self.store, range.clone(), at, reverse);
+                let found = found.expect("nothing is damaged");
+                assert_eq!(found, self.model.scan(&range, at, reverse));
+            }
+            Step::LongScan { range, at, reverse } => {
+                let (range, at) = (Self::range(range), self.at(at));
+                let mut expected = self.model.scan(&range, at, reverse);
+                let mut rows = self
+                    .store
+                    .scan(range, Revision(at), reverse)
+                    .expect("nothing is damaged");
+                for item in expected.drain(..expected.len().min(2)) {
+                    let found = rows.next().expect("a row").expect("nothing is damaged");
+                    assert_eq!(found, item);
+                }
+                self.scans.push((rows, expected));
+            }
+        }
+    }
+
+    fn end(mut self) {
+        for (rows, expected) in self.scans.drain(..) {
+            let found: crate::Result<Vec<_>> = rows.collect();
+            assert_eq!(found.expect("nothing is damaged"), expected);
+        }
+        for at in self.floor.min(self.revision)..=self.revision {
+            for reverse in [false, true] {
+                let found = scan(&self.store, KeyRange::all(), at, reverse);
+                let expected = self.model.scan(&KeyRange::all(), at, reverse);
+                assert_eq!(found.expect("nothing is damaged"), expected, "at {at}");
+            }
+            for number in 0..48 {
+                let key = key(number);
+                let found = self.store.get(key.as_bytes(), Revision(at));
+                let found = found.expect("nothing is damaged");
+                assert_eq!(found, self.model.get(key.as_bytes(), at), "{key} at {at}");
+            }
+        }
+    }
+}
+
+/// The folder holds the tables of the levels and nothing else.
+fn assert_tidy(env: &Env, store: &Lsm) {
+    let tables: usize = store.stats().levels.iter().map(|level| level.tables).sum();
+    let names = file_names(&env.vfs, &dir());
+    assert_eq!(names.len(), tables + 2, "{names:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 160, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_story_reads_like_the_model(steps in prop::collection::vec(step(), 1..120)) {
+        let mut story = Story::new();
+        for step in steps {
+            story.take(step);
+        }
+        story.end();
+    }
+}
