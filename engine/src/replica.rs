@@ -367,9 +367,12 @@ impl Replica {
         received.finish(&inner.dir.join(rooms_name(number)))?;
         let (rooms, state) = Rooms::open(&inner.shared, inner.group, &inner.dir, number)?;
         inner.freezing.lock().clear();
+        inner
+            .shared
+            .rows
+            .invalidate_group(inner.group, state.revision);
         *inner.catalog.write() = Catalog::of(&state);
         *inner.rooms.write() = Arc::new(rooms);
-        inner.shared.rows.clear();
         inner.floor.store(state.floor.0, Ordering::Release);
         inner.published.store(state.revision.0, Ordering::Release);
         let (applied, revision) = (state.applied, state.revision);

@@ -49,7 +49,7 @@ impl CheckpointReader {
         partitions: impl FnOnce(&crate::queue::PartitionLengths) -> Vec<FileRef>,
     ) -> Result<Self> {
         let missing = || Error::new(ErrorKind::NotFound, "there is no checkpoint yet");
-        let blob = pin.checkpoint.clone().ok_or_else(missing)?;
+        let blob = pin.checkpoint().cloned().ok_or_else(missing)?;
         let (state, lengths) = State::decode(blob.clone())?;
         let mut files = vec![(
             FileHead {
@@ -58,14 +58,14 @@ impl CheckpointReader {
             },
             Source::Memory(blob),
         )];
-        for table in &pin.tables {
+        for table in pin.tables() {
             let kind = FileKind::Table {
                 id: table.id,
                 level: table.level,
             };
             let head = FileHead {
                 kind,
-                bytes: table.bytes,
+                bytes: table.len,
             };
             files.push((head, Source::Disk(table.path.clone())));
         }

@@ -109,7 +109,7 @@ impl CheckpointWriter {
                 self.tables.push(InstalledTable {
                     id,
                     level,
-                    bytes: head.bytes,
+                    len: head.bytes,
                 });
                 Some(store_dir(&self.dir).join(table_file_name(id)))
             }

@@ -17,6 +17,7 @@ fn crowded() -> QueueOptions {
         file_bytes: 300,
         buffer_bytes: 120,
         open_files_max: 1,
+        ..QueueOptions::default()
     }
 }
 

@@ -28,11 +28,14 @@
 //! - A file below the newest of its partition is sealed: never written again. A prefix of any file
 //!   never changes, unless `open` cuts what no checkpoint recorded.
 //! - A file outgrows `file_bytes` only if its single message does.
+//! - Messages not written yet take at most `buffer_bytes` in a partition, and all together
+//!   `buffers_bytes_max`, each and one message more.
 //! - After a failed write or sync every later change answers `Stopped`; reads go on.
 //!
 //! # Order of locks
 //! 1. A partition's writer (apply holds it through a write). 2. Its state (never held during file
-//!    operations; the only one that a reader shares with apply). 3. Indexes, handles, unsynced files.
+//!    operations; the only one that a reader shares with apply). 3. The sync under way. 4. Indexes,
+//!    handles, unsynced files.
 //!
 //! # Not here
 //! Names of topics, committed offsets, who may read what (see `apply`); what a checkpoint is.

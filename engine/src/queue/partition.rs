@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -36,6 +37,8 @@ pub(super) struct Shared {
     pub(super) dir: PathBuf,
     pub(super) group: GroupId,
     pub(super) options: QueueOptions,
+    /// Bytes of frames that are not in a file yet, of all partitions.
+    pub(super) buffered: AtomicUsize,
     pub(super) open_files: OpenFiles,
     pub(super) unsynced: Unsynced,
 }
@@ -140,13 +143,15 @@ impl Partition {
         let _writer = self.writer.lock();
         let offset = self.state.lock().tail.end();
         let body = encode_body(offset, message)?;
-        let frame_bytes = (FRAME_HEAD_BYTES + body.len()) as u64;
-        if !self.state.lock().has_room(frame_bytes, &shared.options) {
+        let frame_bytes = FRAME_HEAD_BYTES + body.len();
+        let options = &shared.options;
+        if !self.state.lock().has_room(frame_bytes as u64, options) {
             self.write(shared)?;
             self.begin_file(shared, offset);
         }
-        let buffered = self.state.lock().tail.push(&body);
-        if buffered >= shared.options.buffer_bytes {
+        let here = self.state.lock().tail.push(&body);
+        let everywhere = frame_bytes + shared.buffered.fetch_add(frame_bytes, Ordering::Relaxed);
+        if here >= options.buffer_bytes || everywhere > options.buffers_bytes_max {
             self.write(shared)?;
         }
         Ok(offset)
@@ -234,6 +239,8 @@ impl Partition {
             .unsynced
             .guard(self.write_moving(shared, &moving, &file))?;
         file.index.lock().appended(moving.places());
+        let bytes = moving.frames_bytes();
+        shared.buffered.fetch_sub(bytes, Ordering::Relaxed);
         let mut state = self.state.lock();
         if let Some(written) = state.files.get_mut(&file.header.base) {
             written.bytes = moving.file_bytes();
@@ -332,6 +339,13 @@ impl Tail {
     /// How long the file will be.
     fn file_bytes(&self) -> u64 {
         self.position + self.bytes.len() as u64
+    }
+
+    /// How many of the bytes are frames: all but a new file's header.
+    fn frames_bytes(&self) -> usize {
+        self.frames
+            .first()
+            .map_or(0, |header| self.bytes.len() - header)
     }
 
     /// Adds a message's frame; answers how many bytes wait.

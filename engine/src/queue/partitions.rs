@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use parking_lot::RwLock;
 
@@ -27,6 +28,9 @@ pub struct QueueOptions {
     pub file_bytes: u64,
     /// Each partition holds up to this much in memory before it writes.
     pub buffer_bytes: usize,
+    /// All partitions together hold up to this much in memory; beyond, each message is written at
+    /// once.
+    pub buffers_bytes_max: usize,
     /// Most files kept open for reading, and most kept open until they are synced.
     pub open_files_max: usize,
 }
@@ -36,6 +40,7 @@ impl Default for QueueOptions {
         Self {
             file_bytes: 64 * 1024 * 1024,
             buffer_bytes: 64 * 1024,
+            buffers_bytes_max: 64 * 1024 * 1024,
             open_files_max: 256,
         }
     }
@@ -73,6 +78,7 @@ impl Partitions {
             dir: dir.to_owned(),
             group,
             options,
+            buffered: AtomicUsize::new(0),
             open_files: OpenFiles::new(Arc::clone(vfs), options.open_files_max),
             unsynced: Unsynced::new(Arc::clone(vfs), options.open_files_max),
         };

@@ -36,6 +36,7 @@ fn tiny() -> QueueOptions {
         file_bytes: 400,
         buffer_bytes: 150,
         open_files_max: 2,
+        ..QueueOptions::default()
     }
 }
 
@@ -184,6 +185,11 @@ fn unrecorded_files_and_folders_are_removed_and_recorded_ones_cut() {
 
     let queue = open(&env, tiny(), &recorded);
     assert_eq!(queue.flush().expect("nothing to write"), recorded);
+    for file in queue.pin(&recorded) {
+        let opened = env.vfs.open(&file.path, OpenMode::Read);
+        let len = opened.and_then(|file| file.len()).expect("it is there");
+        assert_eq!(len, file.bytes);
+    }
     let names = |path: &Path| {
         let entries = env.vfs.list(path).expect("the folder is there");
         entries
@@ -287,6 +293,86 @@ fn lengths_that_promise_more_than_the_file_holds_are_noticed() {
 }
 
 #[test]
+fn the_bytes_of_a_file_are_those_that_the_module_describes() {
+    let env = Env::memory();
+    let queue = open(&env, tiny(), &PartitionLengths::default());
+    let body = NewMessage {
+        key: Some(Bytes::from_static(b"k")),
+        value: Bytes::from_static(b"value"),
+        headers: vec![("h".to_owned(), Bytes::from_static(b"x"))],
+    };
+    let message = StoredMessage {
+        revision: Revision(9),
+        timestamp_ms: 1_000,
+        body,
+    };
+    queue.append(at(1, 2), &message).expect("the disk has room");
+    let lengths = queue.flush().expect("the disk has room");
+    let file = &queue.pin(&lengths)[0];
+    let path = "/node/group-3/queue/1-2/00000000000000000000.part";
+    assert_eq!(file.path, Path::new(path));
+    let mut written = vec![0; usize::try_from(file.bytes).expect("short")];
+    let disk = env.vfs.open(&file.path, OpenMode::Read);
+    disk.and_then(|disk| disk.read_exact_at(&mut written, 0))
+        .expect("it is there");
+
+    let salt = &written[30..38];
+    let header = [
+        &b"ENGQPART"[..],
+        &[1, 0],
+        &[3, 0, 0, 0],
+        &[1, 0, 0, 0],
+        &[2, 0, 0, 0],
+        &[0; 8],
+        salt,
+    ]
+    .concat();
+    let body = [
+        &[0; 8][..],
+        &[9, 0, 0, 0, 0, 0, 0, 0],
+        &[0xe8, 3, 0, 0, 0, 0, 0, 0],
+        b"\x01\x01\0\0\0k",
+        b"\x05\0\0\0value",
+        b"\x01\0\0\0\x01\0\0\0h\x01\0\0\0x",
+    ]
+    .concat();
+    let covered = [salt, &[42, 0, 0, 0, 0, 0, 0, 0], &body].concat();
+    let length = u32::try_from(body.len()).expect("short");
+    let expected = [
+        &header[..],
+        &crc32fast::hash(&header).to_le_bytes(),
+        &length.to_le_bytes(),
+        &crc32fast::hash(&covered).to_le_bytes(),
+        &body,
+    ]
+    .concat();
+    assert_eq!(written, expected);
+}
+
+#[test]
+fn many_partitions_share_a_bound_on_what_is_not_written() {
+    let env = Env::memory();
+    let options = QueueOptions {
+        buffers_bytes_max: 1_000,
+        ..QueueOptions::default()
+    };
+    let queue = open(&env, options, &PartitionLengths::default());
+    let on_disk = || {
+        let folders = env.vfs.list(Path::new(DIR)).expect("it is there");
+        folders.len()
+    };
+    for partition in 0..100 {
+        fill(&queue, at(1, partition), 0..1);
+    }
+    assert!(on_disk() >= 85, "{} partitions wrote", on_disk());
+    queue.flush().expect("the disk has room");
+    assert_eq!(on_disk(), 100);
+    // What was written counts no more.
+    fill(&queue, at(2, 0), 0..10);
+    assert_eq!(on_disk(), 100);
+}
+
+#[test]
 fn a_large_file_is_read_from_any_offset_before_and_after_a_restart() {
     const MESSAGES: u64 = 3_000;
     let env = Env::memory();
@@ -294,6 +380,7 @@ fn a_large_file_is_read_from_any_offset_before_and_after_a_restart() {
         file_bytes: 200_000,
         buffer_bytes: 4_000,
         open_files_max: 1,
+        ..QueueOptions::default()
     };
     let queue = open(&env, options, &PartitionLengths::default());
     let check = |queue: &Partitions, end: u64| {
@@ -323,6 +410,7 @@ fn a_reader_follows_the_writer_through_buffers_and_files() {
         file_bytes: 9_000,
         buffer_bytes: 500,
         open_files_max: 3,
+        ..QueueOptions::default()
     };
     let queue = open(&env, options, &PartitionLengths::default());
     let done = AtomicBool::new(false);

@@ -1,8 +1,55 @@
-//! Rows in memory, until the tables land.
-#![allow(missing_docs, dead_code, reason = "a stand-in for some minutes")]
+//! Ordered, multi-version rows: our own log-structured store, one for each group.
+//!
+//! A write goes to the active memtable and is durable only when a later [`Store::flush`] has
+//! returned: the Raft log is the one write-ahead log, and replays what came after the newest
+//! durable checkpoint.
+//!
+//! ```text
+//! write → active memtable ─freeze→ frozen memtables ─flush→ L0 tables ─compact→ L1 … L6
+//!
+//! folder = CURRENT  MANIFEST-generation  id.table*
+//! ```
+//!
+//! Everything is kept in one order: user key ascending, revision descending, so that a row's
+//! newest version comes first. A read at a revision takes the newest version not above it.
+//!
+//! # Invariants
+//! - Revisions of writes never go back; so of two versions of a row the newer one is never
+//!   deeper (memtables, then L0 from new to old, then L1, L2, …).
+//! - Tables of one level below L0 share no user key.
+//! - The tables of the manifest hold exactly the rows of its checkpoint.
+//! - A table file is never changed once the manifest names it, and its id is never used again.
+//! - A file is removed only when no reader, pin or manifest needs it.
+//!
+//! # Life of a flush
+//! 1. Table files are written and synced; their names are synced.
+//! 2. One manifest edit with the tables and the checkpoint is written and synced.
+//! 3. The frozen memtable leaves the read path in the same moment as the tables enter it.
+//!
+//! # Not here
+//! What rows mean, which revisions may still be read, when to freeze: see the replica. Caching
+//! of rows: see [`cache`](crate::cache).
+
 mod key;
 mod options;
 mod row;
+
+mod lsm;
+mod recovery;
+mod version;
+
+mod iter;
+mod memtable;
+mod table;
+
+mod block_cache;
+mod compaction;
+mod manifest;
+mod pin;
+
+#[cfg(test)]
+mod tests;
+
 use std::fmt::Debug;
 
 use bytes::Bytes;
@@ -10,8 +57,11 @@ use bytes::Bytes;
 use crate::Result;
 use crate::ids::Revision;
 
+pub use block_cache::BlockCache;
 pub use key::KeyRange;
+pub use lsm::Lsm;
 pub use options::{LevelStats, StoreOptions, StoreStats};
+pub use pin::{InstalledTable, PinnedTable, PinnedTables, table_file_name};
 pub use row::{NewRow, Row, RowWrite};
 
 /// Rows in key order, streamed: each item is the full store key and the row.
@@ -90,142 +140,4 @@ pub trait Store: Debug + Send + Sync {
 
     /// Figures for operators and tests.
     fn stats(&self) -> StoreStats;
-}
-
-use std::{cmp::Reverse, collections::BTreeMap, collections::VecDeque, sync::Arc};
-#[derive(Debug)]
-pub struct BlockCache;
-impl BlockCache {
-    pub fn new(_b: usize) -> Arc<Self> {
-        Arc::new(Self)
-    }
-}
-type Rows = BTreeMap<(Bytes, Reverse<Revision>), Option<NewRow>>;
-#[derive(Debug, Default)]
-pub struct Lsm {
-    rows: parking_lot::RwLock<Rows>,
-    bytes: std::sync::atomic::AtomicUsize,
-    frozen: parking_lot::Mutex<(VecDeque<Bytes>, Option<Bytes>)>,
-}
-impl Lsm {
-    pub fn open(
-        _: &crate::env::Env,
-        _: &std::path::Path,
-        _: StoreOptions,
-        _: Arc<BlockCache>,
-    ) -> Result<Lsm> {
-        Ok(Self::default())
-    }
-    pub fn install(
-        _: &crate::env::Env,
-        _: &std::path::Path,
-        _: &[InstalledTable],
-        _: Bytes,
-    ) -> Result<()> {
-        Ok(())
-    }
-}
-#[derive(Debug, Clone)]
-pub struct InstalledTable {
-    pub id: u64,
-    pub level: u32,
-    pub bytes: u64,
-}
-#[derive(Debug, Clone)]
-pub struct PinnedTable {
-    pub id: u64,
-    pub level: u32,
-    pub bytes: u64,
-    pub path: std::path::PathBuf,
-}
-#[derive(Debug, Clone)]
-pub struct PinnedTables {
-    pub checkpoint: Option<Bytes>,
-    pub tables: Vec<PinnedTable>,
-}
-pub fn table_file_name(id: u64) -> String {
-    format!("{id}.table")
-}
-impl Store for Lsm {
-    fn write(&self, r: Revision, w: &[RowWrite]) -> Result<()> {
-        let mut rows = self.rows.write();
-        for w in w {
-            rows.insert((w.key.clone(), Reverse(r)), w.value.clone());
-        }
-        Ok(())
-    }
-    fn get(&self, k: &[u8], at: Revision) -> Result<Option<Row>> {
-        let rows = self.rows.read();
-        let k = Bytes::copy_from_slice(k);
-        Ok(rows
-            .range((k.clone(), Reverse(at))..=(k, Reverse(Revision(0))))
-            .next()
-            .and_then(|((_, r), v)| {
-                v.clone().map(|v| Row {
-                    value: v.value,
-                    create_revision: v.create_revision,
-                    mod_revision: r.0,
-                    version: v.version,
-                })
-            }))
-    }
-    fn scan(&self, range: KeyRange, at: Revision, reverse: bool) -> Result<Box<dyn RowIter>> {
-        let rows = self.rows.read();
-        let mut out: Vec<(Bytes, Row)> = vec![];
-        let mut last = None;
-        for ((k, r), v) in rows.iter() {
-            if !range.contains(k) || r.0 > at || last.as_ref() == Some(k) {
-                continue;
-            }
-            last = Some(k.clone());
-            if let Some(v) = v {
-                out.push((
-                    k.clone(),
-                    Row {
-                        value: v.value.clone(),
-                        create_revision: v.create_revision,
-                        mod_revision: r.0,
-                        version: v.version,
-                    },
-                ));
-            }
-        }
-        if reverse {
-            out.reverse();
-        }
-        Ok(Box::new(out.into_iter().map(Ok)))
-    }
-    fn memtable_bytes(&self) -> usize {
-        0
-    }
-    fn stalled(&self) -> bool {
-        false
-    }
-    fn freeze(&self, b: Bytes) {
-        self.frozen.lock().0.push_back(b);
-    }
-    fn flush(&self) -> Result<bool> {
-        let mut f = self.frozen.lock();
-        let b = f.0.pop_front();
-        if let Some(b) = b {
-            f.1 = Some(b);
-            return Ok(true);
-        }
-        Ok(false)
-    }
-    fn checkpoint(&self) -> Option<Bytes> {
-        self.frozen.lock().1.clone()
-    }
-    fn compact_step(&self, _: Revision) -> Result<bool> {
-        Ok(false)
-    }
-    fn pin(&self) -> PinnedTables {
-        PinnedTables {
-            checkpoint: self.checkpoint(),
-            tables: vec![],
-        }
-    }
-    fn stats(&self) -> StoreStats {
-        unimplemented!()
-    }
 }

@@ -1,0 +1,244 @@
+//! Merging tables into the next level, piece by piece.
+//!
+//! L0 is merged into L1 when it has too many tables; a deeper level hands one table after
+//! another, round its keys, to the next when it has too many bytes. Tables that meet nothing in
+//! the next level merely change their level.
+//!
+//! # What is dropped
+//! Of each key every version above the floor stays, and so does the newest one at or below the
+//! floor: it is what a read at the floor sees. Older ones go. If that newest one is a tombstone
+//! and no deeper level may hold the key, it goes too.
+//!
+//! # Invariants
+//! - The inputs of a running compaction stay in their levels until its end: nothing else
+//!   removes tables.
+//! - All versions of a key go into one table.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::iter::{Direction, Merge, Source};
+use super::key::Place;
+use super::options::StoreOptions;
+use super::row::RowParts;
+use super::table::{Fill, Properties, Table, TableWriter, WrittenTable};
+use super::version::{LEVELS, Level, Levels, table_of, tables_within};
+use crate::Result;
+use crate::ids::Revision;
+
+/// Bytes of rows merged in one step.
+const STEP_BYTES: usize = 4 << 20;
+
+/// How much larger than the one above it a level may grow.
+const LEVEL_FACTOR: u64 = 10;
+
+/// Chooses what to compact; remembers how far each level's turn has come.
+#[derive(Debug, Default)]
+pub(super) struct Picker {
+    turns: [Bytes; LEVELS],
+}
+
+/// Tables to be merged.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// Where the upper tables are; the result goes one deeper.
+    pub(super) level: usize,
+    /// From new to old in L0, in key order below.
+    pub(super) upper: Vec<Arc<Table>>,
+    /// The tables of the next level that share keys with them.
+    pub(super) lower: Vec<Arc<Table>>,
+}
+
+impl Picker {
+    /// The most urgent compaction; `None` if every level is within its bounds.
+    pub(super) fn pick(&mut self, levels: &Levels, options: &StoreOptions) -> Option<Plan> {
+        if levels.level(0).len() >= options.l0_tables.max(1) {
+            return Some(Plan::new(levels, 0, levels.level(0).to_vec()));
+        }
+        let mut allowed = options.level_base_bytes.max(1);
+        for level in 1..LEVELS - 1 {
+            let tables = levels.level(level);
+            let bytes: u64 = tables.iter().map(|table| table.len).sum();
+            if bytes > allowed {
+                let table = self.next_table(level, tables)?;
+                return Some(Plan::new(levels, level, vec![table]));
+            }
+            allowed = allowed.saturating_mul(LEVEL_FACTOR);
+        }
+        None
+    }
+
+    /// The first table behind the one that was chosen last.
+    fn next_table(&mut self, level: usize, tables: &Level) -> Option<Arc<Table>> {
+        let turn = &mut self.turns[level];
+        let behind = tables.partition_point(|table| table.properties.smallest <= *turn);
+        let table = tables.get(behind).or_else(|| tables.first())?;
+        *turn = table.properties.smallest.clone();
+        Some(Arc::clone(table))
+    }
+}
+
+impl Plan {
+    fn new(levels: &Levels, level: usize, upper: Vec<Arc<Table>>) -> Self {
+        let bounds = upper
+            .iter()
+            .map(|table| table.properties.clone())
+            .reduce(|a, b| Properties {
+                smallest: a.smallest.min(b.smallest),
+                largest: a.largest.max(b.largest),
+                ..a
+            });
+        let lower = bounds.map_or(&[][..], |bounds| {
+            tables_within(levels.level(level + 1), &bounds)
+        });
+        Self {
+            level,
+            lower: lower.to_vec(),
+            upper,
+        }
+    }
+
+    /// Whether the upper tables may go down as they are.
+    pub(super) fn is_move(&self) -> bool {
+        let mut bounds: Vec<&Properties> =
+            self.upper.iter().map(|table| &table.properties).collect();
+        bounds.sort_unstable_by(|a, b| a.smallest.cmp(&b.smallest));
+        self.lower.is_empty()
+            && bounds
+                .windows(2)
+                .all(|pair| matches!(pair, [a, b] if !a.overlaps(b)))
+    }
+
+    pub(super) fn inputs(&self) -> impl Iterator<Item = (usize, &Arc<Table>)> {
+        let upper = self.upper.iter().map(|table| (self.level, table));
+        let lower = self.lower.iter().map(|table| (self.level + 1, table));
+        upper.chain(lower)
+    }
+}
+
+/// A compaction between two of its steps.
+pub(super) struct Compaction {
+    pub(super) plan: Plan,
+    pub(super) outputs: Vec<WrittenTable>,
+    pub(super) dropped: u64,
+    merge: Merge,
+    floor: Revision,
+    deeper: Vec<Level>,
+    table_bytes: u64,
+    writer: Option<TableWriter>,
+    last_key: Vec<u8>,
+    last_revision: Option<Revision>,
+    floor_passed: bool,
+}
+
+impl Compaction {
+    pub(super) fn new(
+        plan: Plan,
+        levels: &Levels,
+        floor: Revision,
+        table_bytes: u64,
+    ) -> Result<Self> {
+        let mut sources = Vec::new();
+        if plan.level == 0 {
+            for table in &plan.upper {
+                let table = Arc::clone(table);
+                sources.push(Source::table(table, Direction::Forward, Fill::Ahead));
+            }
+        } else {
+            let upper = Arc::new(plan.upper.clone());
+            sources.push(Source::level(upper, Direction::Forward, Fill::Ahead));
+        }
+        let lower = Arc::new(plan.lower.clone());
+        sources.push(Source::level(lower, Direction::Forward, Fill::Ahead));
+        let mut merge = Merge::new(sources, Direction::Forward);
+        merge.seek(Place::before(&[]))?;
+        Ok(Self {
+            deeper: levels.iter().skip(plan.level + 2).cloned().collect(),
+            plan,
+            outputs: Vec::new(),
+            dropped: 0,
+            merge,
+            floor,
+            table_bytes,
+            writer: None,
+            last_key: Vec::new(),
+            last_revision: None,
+            floor_passed: false,
+        })
+    }
+
+    /// Merges some bytes; `true` once all inputs are merged and all outputs synced. `create`
+    /// begins an output table.
+    pub(super) fn step(&mut self, create: impl Fn() -> Result<TableWriter>) -> Result<bool> {
+        let mut bytes = 0;
+        while bytes < STEP_BYTES {
+            let Some(place) = self.merge.place() else {
+                if let Some(writer) = self.writer.take() {
+                    self.outputs.push(writer.finish()?);
+                }
+                return Ok(true);
+            };
+            let new_key = self.last_revision.is_none() || self.last_key != place.key;
+            if new_key {
+                self.last_key.clear();
+                self.last_key.extend_from_slice(place.key);
+                self.floor_passed = false;
+                self.last_revision = None;
+            }
+            let revision = place.revision;
+            let row = self.merge.row();
+            bytes += self.last_key.len() + row.as_ref().map_or(0, |row| row.value.len()) + 16;
+            if self.keeps(revision, row.is_none()) {
+                let full = self.writer.as_ref().map(TableWriter::bytes);
+                if new_key && full.is_some_and(|bytes| bytes >= self.table_bytes) {
+                    if let Some(writer) = self.writer.take() {
+                        self.outputs.push(writer.finish()?);
+                    }
+                }
+                let writer = match &mut self.writer {
+                    Some(writer) => writer,
+                    empty => empty.insert(create()?),
+                };
+                let place = Place {
+                    key: &self.last_key,
+                    revision,
+                };
+                let parts = row.as_ref().map(|row| RowParts {
+                    value: &row.value,
+                    create_revision: row.create_revision,
+                    version: row.version,
+                });
+                writer.add(place, parts)?;
+            } else {
+                self.dropped += 1;
+            }
+            self.last_revision = Some(revision);
+            self.merge.advance()?;
+        }
+        Ok(false)
+    }
+
+    /// Whether a version of `last_key` is still of use; versions come from new to old.
+    fn keeps(&mut self, revision: Revision, tombstone: bool) -> bool {
+        // Of two writes at one revision the newer came first.
+        if self.last_revision == Some(revision) || self.floor_passed {
+            return false;
+        }
+        self.floor_passed = revision <= self.floor;
+        let hides_something = || {
+            let mut deeper = self.deeper.iter();
+            deeper.any(|level| table_of(level, &self.last_key).is_some())
+        };
+        !(tombstone && self.floor_passed) || hides_something()
+    }
+}
+
+impl std::fmt::Debug for Compaction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Compaction")
+            .field("plan", &self.plan)
+            .field("outputs", &self.outputs.len())
+            .finish_non_exhaustive()
+    }
+}

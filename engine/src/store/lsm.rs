@@ -1,0 +1,501 @@
+//! The store itself: one writer, any number of readers, and the two background works.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use parking_lot::{Mutex, RwLock};
+
+use super::block_cache::BlockCache;
+use super::compaction::{Compaction, Picker, Plan};
+use super::iter::{Direction, VisibleRows};
+use super::key::KeyRange;
+use super::manifest::{Edit, Manifest, TableRecord, sync_dir};
+use super::memtable::Memtable;
+use super::options::{LevelStats, StoreOptions, StoreStats};
+use super::pin::{InstalledTable, PinnedTables, table_file_name};
+use super::recovery;
+use super::row::{Row, RowWrite};
+use super::table::{Table, TableWriter, WrittenTable, hash_key};
+use super::version::{Frozen, Version, table_of};
+use super::{RowIter, Store};
+use crate::env::Env;
+use crate::ids::Revision;
+use crate::{Error, ErrorKind, Result};
+
+/// Most bytes of one row: blocks and sections count with 32 bits.
+const ROW_BYTES_MAX: usize = 1 << 30;
+
+/// A log-structured store in one folder.
+pub struct Lsm {
+    env: Env,
+    dir: PathBuf,
+    options: StoreOptions,
+    blocks: Arc<BlockCache>,
+    current: RwLock<Arc<Version>>,
+    /// The highest revision of which every row is readable.
+    written: AtomicU64,
+    writing: Mutex<()>,
+    flushing: Mutex<()>,
+    compacting: Mutex<Compacting>,
+    manifest: Mutex<Manifest>,
+    stopped: RwLock<Option<Error>>,
+    counters: Counters,
+}
+
+#[derive(Default)]
+struct Compacting {
+    picker: Picker,
+    running: Option<Box<Compaction>>,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    flushes: AtomicU64,
+    compactions: AtomicU64,
+    flushed_bytes: AtomicU64,
+    compacted_bytes: AtomicU64,
+    dropped_versions: AtomicU64,
+}
+
+/// A change of the levels, once its files are durable.
+struct Publication {
+    edit: Edit,
+    added: Vec<(usize, Arc<Table>)>,
+    removed: Vec<(usize, Arc<Table>)>,
+}
+
+impl Lsm {
+    /// Opens a folder, or begins a store in it. The state is that of the newest durable
+    /// checkpoint; what was written later is gone, and replayed by the caller.
+    ///
+    /// The folder must be this store's alone; the caller holds a lock.
+    ///
+    /// # Errors
+    /// `Corrupt` with the file and offset if the manifest or a table is damaged: nothing was
+    /// changed. `Unsupported` for a newer format. `Io` and `Full` from the disk.
+    pub fn open(
+        env: &Env,
+        dir: &Path,
+        options: StoreOptions,
+        blocks: Arc<BlockCache>,
+    ) -> Result<Self> {
+        let recovered = recovery::recover(env, dir, &blocks)?;
+        let tables = recovered.version.levels.tables();
+        let written = tables
+            .map(|(_, table)| table.properties.revision_max.0)
+            .max();
+        Ok(Self {
+            env: env.clone(),
+            dir: dir.to_owned(),
+            options,
+            blocks,
+            current: RwLock::new(Arc::new(recovered.version)),
+            written: AtomicU64::new(written.unwrap_or(0)),
+            writing: Mutex::new(()),
+            flushing: Mutex::new(()),
+            compacting: Mutex::default(),
+            manifest: Mutex::new(recovered.manifest),
+            stopped: RwLock::new(None),
+            counters: Counters::default(),
+        })
+    }
+
+    /// Builds the manifest of a fresh folder from received table files, which are in `dir`
+    /// already and synced, and a checkpoint. Durable when this returns.
+    ///
+    /// # Errors
+    /// `Invalid` if the folder is in use or a level is out of range; `Corrupt` if a file is not
+    /// what it should be.
+    pub fn install(
+        env: &Env,
+        dir: &Path,
+        tables: &[InstalledTable],
+        checkpoint: Bytes,
+    ) -> Result<()> {
+        recovery::install(env, dir, tables, checkpoint)
+    }
+
+    fn version(&self) -> Arc<Version> {
+        Arc::clone(&self.current.read())
+    }
+
+    /// The revision to read for `at`: nothing of a write that is still going on.
+    fn readable(&self, at: Revision) -> Revision {
+        at.min(Revision(self.written.load(Ordering::Acquire)))
+    }
+
+    fn check_running(&self) -> Result<()> {
+        match &*self.stopped.read() {
+            None => Ok(()),
+            Some(cause) => Err(Error::new(
+                ErrorKind::Stopped,
+                format!("the store {} stopped: {cause}", self.dir.display()),
+            )),
+        }
+    }
+
+    /// Poisons the store: what the disk holds is no longer known.
+    fn stop(&self, cause: Error) -> Error {
+        let mut stopped = self.stopped.write();
+        if stopped.is_none() {
+            tracing::error!(folder = %self.dir.display(), error = %cause, "store stopped");
+            *stopped = Some(cause.again());
+        }
+        cause
+    }
+
+    fn create_table(&self) -> Result<TableWriter> {
+        let id = self.manifest.lock().take_id();
+        TableWriter::create(
+            &self.env.vfs,
+            self.dir.join(table_file_name(id)),
+            id,
+            self.env.rng.next_u64(),
+            self.options.block_bytes,
+        )
+    }
+
+    /// Writes a memtable's versions into tables, synced but not named anywhere yet.
+    fn write_tables(&self, memtable: &Memtable) -> Result<Vec<WrittenTable>> {
+        let mut written = Vec::new();
+        let mut writer: Option<TableWriter> = None;
+        let mut last_key = Vec::new();
+        memtable.for_each(|place, row| {
+            let full = writer.as_ref().map(TableWriter::bytes);
+            if full.is_some_and(|bytes| bytes >= self.options.table_bytes) && last_key != place.key
+            {
+                written.extend(writer.take().map(TableWriter::finish).transpose()?);
+            }
+            let writer = match &mut writer {
+                Some(writer) => writer,
+                empty => empty.insert(self.create_table()?),
+            };
+            if last_key != place.key {
+                last_key.clear();
+                last_key.extend_from_slice(place.key);
+            }
+            writer.add(place, row)
+        })?;
+        written.extend(writer.map(TableWriter::finish).transpose()?);
+        Ok(written)
+    }
+
+    /// Opens finished tables and makes their names durable.
+    fn adopt(
+        &self,
+        written: &mut [WrittenTable],
+        level: usize,
+    ) -> Result<(Vec<TableRecord>, Vec<(usize, Arc<Table>)>)> {
+        let mut records = Vec::new();
+        let mut tables = Vec::new();
+        for table in written.iter() {
+            let path = table.path().to_owned();
+            let opened = Table::open(&self.env.vfs, path, table.id, table.len, &self.blocks)?;
+            tables.push((level, Arc::new(opened)));
+            records.push(TableRecord {
+                id: table.id,
+                level,
+                len: table.len,
+                properties: table.properties.clone(),
+            });
+        }
+        if !written.is_empty() {
+            // A failed sync is never retried, and the names of all files are in this folder.
+            sync_dir(&self.env.vfs, &self.dir).map_err(|e| self.stop(e))?;
+        }
+        for table in written {
+            table.publish();
+        }
+        Ok((records, tables))
+    }
+
+    /// Makes a change of the levels durable, then visible, as one.
+    fn publish(&self, publication: Publication, flushed: bool) -> Result<()> {
+        let Publication {
+            edit,
+            added,
+            removed,
+        } = publication;
+        let checkpoint = edit.checkpoint.clone();
+        let mut manifest = self.manifest.lock();
+        self.check_running()?;
+        manifest.commit(edit).map_err(|e| self.stop(e))?;
+        let places: Vec<_> = removed
+            .iter()
+            .map(|(level, table)| (*level, table.id))
+            .collect();
+        // Only the holder of the manifest changes levels, so they may be prepared before the lock
+        // that readers need.
+        let levels = self.version().levels.edited(&added, &places);
+        let old = {
+            let mut current = self.current.write();
+            let mut frozen = current.frozen.clone();
+            if flushed {
+                frozen.pop();
+            }
+            let next = Version {
+                active: Arc::clone(&current.active),
+                frozen,
+                levels,
+                checkpoint: checkpoint.or_else(|| current.checkpoint.clone()),
+            };
+            std::mem::replace(&mut *current, Arc::new(next))
+        };
+        drop(manifest);
+        for (_, table) in removed {
+            if !added.iter().any(|(_, kept)| kept.id == table.id) {
+                table.set_obsolete();
+            }
+        }
+        drop(old);
+        Ok(())
+    }
+
+    fn move_tables(&self, plan: &Plan) -> Result<()> {
+        let level = plan.level + 1;
+        let records = plan.upper.iter().map(|table| TableRecord {
+            id: table.id,
+            level,
+            len: table.len,
+            properties: table.properties.clone(),
+        });
+        let edit = Edit {
+            added: records.collect(),
+            removed: plan.upper.iter().map(|table| table.id).collect(),
+            checkpoint: None,
+        };
+        let moved = |level| {
+            plan.upper
+                .iter()
+                .map(move |table| (level, Arc::clone(table)))
+        };
+        let publication = Publication {
+            edit,
+            added: moved(level).collect(),
+            removed: moved(plan.level).collect(),
+        };
+        self.publish(publication, false)
+    }
+
+    fn finish_compaction(&self, mut compaction: Compaction) -> Result<()> {
+        let level = compaction.plan.level + 1;
+        let (records, added) = self.adopt(&mut compaction.outputs, level)?;
+        let bytes = compaction.outputs.iter().map(|table| table.len).sum();
+        let plan = &compaction.plan;
+        let inputs = plan.inputs();
+        let removed: Vec<_> = inputs.map(|(level, t)| (level, Arc::clone(t))).collect();
+        let edit = Edit {
+            added: records,
+            removed: removed.iter().map(|(_, table)| table.id).collect(),
+            checkpoint: None,
+        };
+        tracing::debug!(
+            level,
+            inputs = removed.len(),
+            outputs = added.len(),
+            dropped = compaction.dropped,
+            "compacted"
+        );
+        self.publish(
+            Publication {
+                edit,
+                added,
+                removed,
+            },
+            false,
+        )?;
+        let counters = &self.counters;
+        counters.compacted_bytes.fetch_add(bytes, Ordering::Relaxed);
+        counters
+            .dropped_versions
+            .fetch_add(compaction.dropped, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+impl Store for Lsm {
+    fn write(&self, revision: Revision, writes: &[RowWrite]) -> Result<()> {
+        self.check_running()?;
+        let _writing = self.writing.lock();
+        if revision.0 < self.written.load(Ordering::Acquire) {
+            let message = format!("write at revision {revision}, below one that was written");
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+        let too_long = writes.iter().any(|write| {
+            let value_len = write.value.as_ref().map_or(0, |row| row.value.len());
+            write.key.len().saturating_add(value_len) > ROW_BYTES_MAX
+        });
+        if too_long {
+            let message = format!("write a row of more than {ROW_BYTES_MAX} bytes");
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+        let active = Arc::clone(&self.current.read().active);
+        for write in writes {
+            active.insert(revision, write);
+        }
+        self.written.store(revision.0, Ordering::Release);
+        Ok(())
+    }
+
+    fn get(&self, key: &[u8], at: Revision) -> Result<Option<Row>> {
+        let at = self.readable(at);
+        let version = self.version();
+        let row = |(revision, row): (Revision, Option<super::NewRow>)| row.map(|r| r.at(revision));
+        let frozen = version.frozen.iter().map(|frozen| &frozen.memtable);
+        for memtable in std::iter::once(&version.active).chain(frozen) {
+            if let Some(found) = memtable.get(key, at) {
+                return Ok(row(found));
+            }
+        }
+        let hash = hash_key(key);
+        for table in version.levels.level(0).iter() {
+            if table.properties.covers(key)
+                && let Some(found) = table.get(key, at, hash)?
+            {
+                return Ok(row(found));
+            }
+        }
+        for level in version.levels.iter().skip(1) {
+            if let Some(table) = table_of(level, key)
+                && let Some(found) = table.get(key, at, hash)?
+            {
+                return Ok(row(found));
+            }
+        }
+        Ok(None)
+    }
+
+    fn scan(&self, range: KeyRange, at: Revision, reverse: bool) -> Result<Box<dyn RowIter>> {
+        let direction = if reverse {
+            Direction::Reverse
+        } else {
+            Direction::Forward
+        };
+        let at = self.readable(at);
+        let rows = VisibleRows::new(&self.version(), range, at, direction)?;
+        Ok(Box::new(rows))
+    }
+
+    fn memtable_bytes(&self) -> usize {
+        self.current.read().active.bytes()
+    }
+
+    fn stalled(&self) -> bool {
+        self.current.read().frozen.len() >= self.options.frozen_max.max(1)
+    }
+
+    fn freeze(&self, checkpoint: Bytes) {
+        let _writing = self.writing.lock();
+        let mut current = self.current.write();
+        let mut next = Version::clone(&current);
+        let memtable = std::mem::replace(&mut next.active, Arc::new(Memtable::new()));
+        next.frozen.insert(
+            0,
+            Frozen {
+                memtable,
+                checkpoint,
+            },
+        );
+        *current = Arc::new(next);
+    }
+
+    fn flush(&self) -> Result<bool> {
+        let _flushing = self.flushing.lock();
+        self.check_running()?;
+        let Some(oldest) = self.version().frozen.last().cloned() else {
+            return Ok(false);
+        };
+        let mut written = self.write_tables(&oldest.memtable)?;
+        let (records, added) = self.adopt(&mut written, 0)?;
+        let bytes = written.iter().map(|table| table.len).sum();
+        let edit = Edit {
+            added: records,
+            removed: Vec::new(),
+            checkpoint: Some(oldest.checkpoint),
+        };
+        tracing::debug!(tables = added.len(), bytes, "memtable flushed");
+        self.publish(
+            Publication {
+                edit,
+                added,
+                removed: Vec::new(),
+            },
+            true,
+        )?;
+        self.counters.flushes.fetch_add(1, Ordering::Relaxed);
+        let flushed = &self.counters.flushed_bytes;
+        flushed.fetch_add(bytes, Ordering::Relaxed);
+        Ok(true)
+    }
+
+    fn checkpoint(&self) -> Option<Bytes> {
+        self.current.read().checkpoint.clone()
+    }
+
+    fn compact_step(&self, floor: Revision) -> Result<bool> {
+        let mut compacting = self.compacting.lock();
+        self.check_running()?;
+        // Taken out, so that an error drops it and its unfinished files.
+        let mut running = if let Some(running) = compacting.running.take() {
+            running
+        } else {
+            let levels = self.version().levels.clone();
+            let Some(plan) = compacting.picker.pick(&levels, &self.options) else {
+                return Ok(false);
+            };
+            if plan.is_move() {
+                self.move_tables(&plan)?;
+                return Ok(true);
+            }
+            let table_bytes = self.options.table_bytes;
+            Box::new(Compaction::new(plan, &levels, floor, table_bytes)?)
+        };
+        if running.step(|| self.create_table())? {
+            self.finish_compaction(*running)?;
+            self.counters.compactions.fetch_add(1, Ordering::Relaxed);
+        } else {
+            compacting.running = Some(running);
+        }
+        Ok(true)
+    }
+
+    fn pin(&self) -> PinnedTables {
+        PinnedTables::new(&self.version())
+    }
+
+    fn stats(&self) -> StoreStats {
+        let version = self.version();
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let levels = version.levels.iter().map(|level| LevelStats {
+            tables: level.len(),
+            bytes: level.iter().map(|table| table.len).sum(),
+            entries: level.iter().map(|table| table.properties.entries).sum(),
+        });
+        let frozen = version.frozen.iter();
+        let tables = version.levels.tables();
+        StoreStats {
+            memtable_bytes: version.active.bytes(),
+            frozen: version.frozen.len(),
+            frozen_bytes: frozen.map(|frozen| frozen.memtable.bytes()).sum(),
+            levels: levels.collect(),
+            resident_bytes: tables.map(|(_, table)| table.resident_bytes() as u64).sum(),
+            flushes: count(&self.counters.flushes),
+            compactions: count(&self.counters.compactions),
+            flushed_bytes: count(&self.counters.flushed_bytes),
+            compacted_bytes: count(&self.counters.compacted_bytes),
+            dropped_versions: count(&self.counters.dropped_versions),
+        }
+    }
+}
+
+impl fmt::Debug for Lsm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lsm")
+            .field("dir", &self.dir)
+            .field("version", &self.current.read())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,539 @@
+//! The list of a store's tables and its checkpoint: what a restart finds.
+//!
+//! ```text
+//! CURRENT  = generation:u64 crc:u32
+//! MANIFEST = header frame*            header = magic[8] version:u32 generation:u64 salt:u64 crc:u32
+//! frame    = magic:u32 kind:u8 len:u32 crc:u32 body[len]        crc over salt, offset, kind, body
+//! body     = next_id:u64 added:list removed:list checkpoint:option       kind 1: an edit
+//!            empty                                                       kind 2: a seal
+//! ```
+//!
+//! An edit is written and synced, then a seal is written and synced behind it. Only what is not
+//! sealed can have been torn by a crash: an edit that does not check out although something valid
+//! follows was damaged later, and is never skipped.
+//!
+//! The log of edits is written anew, as one edit into the next generation, when it has grown;
+//! the switch is the rename of a new `CURRENT`.
+//!
+//! # Invariants
+//! - At most one edit is not sealed, and it is the last.
+//! - After a failed write or sync nothing more is written: the store is poisoned.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::table::Properties;
+use super::version::LEVELS;
+use crate::codec::{DecodeError, Decoder, Encoder};
+use crate::env::vfs::OpenMode;
+use crate::env::{Env, File, Rng, Vfs};
+use crate::{Error, ErrorKind, Result};
+
+const MAGIC: &[u8; 8] = b"ENGMANIF";
+const VERSION: u32 = 1;
+const HEADER_BYTES: usize = 8 + 4 + 8 + 8 + 4;
+
+const FRAME_MAGIC: u32 = 0x4d46_5245;
+const FRAME_HEADER_BYTES: usize = 4 + 1 + 4 + 4;
+const KIND_EDIT: u8 = 1;
+const KIND_SEAL: u8 = 2;
+
+/// A log this much longer than its last compact form is written anew.
+const GROWTH_FACTOR: u64 = 4;
+const GROWTH_BYTES: u64 = 64 << 10;
+
+pub(super) const CURRENT: &str = "CURRENT";
+const CURRENT_NEW: &str = "CURRENT.new";
+const PREFIX: &str = "MANIFEST-";
+
+/// The open manifest of a store.
+#[derive(Debug)]
+pub(super) struct Manifest {
+    vfs: Arc<dyn Vfs>,
+    rng: Arc<dyn Rng>,
+    dir: PathBuf,
+    log: LogFile,
+    state: State,
+    compact_bytes: u64,
+}
+
+/// One change, all of it or nothing.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Edit {
+    pub(super) added: Vec<TableRecord>,
+    /// Ids of tables that leave; one that is also in `added` changes its level.
+    pub(super) removed: Vec<u64>,
+    pub(super) checkpoint: Option<Bytes>,
+}
+
+/// What the manifest knows of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct TableRecord {
+    pub(super) id: u64,
+    pub(super) level: usize,
+    pub(super) len: u64,
+    pub(super) properties: Properties,
+}
+
+/// What all edits together amount to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct State {
+    pub(super) next_id: u64,
+    pub(super) tables: BTreeMap<u64, TableRecord>,
+    pub(super) checkpoint: Option<Bytes>,
+}
+
+#[derive(Debug)]
+struct LogFile {
+    generation: u64,
+    path: PathBuf,
+    file: Arc<dyn File>,
+    salt: u64,
+    len: u64,
+}
+
+impl Manifest {
+    /// Writes the first manifest of a folder; durable when this returns.
+    pub(super) fn create(env: &Env, dir: &Path, state: State) -> Result<Self> {
+        let log = LogFile::create(&env.vfs, env.rng.as_ref(), dir, 1, &state)?;
+        switch(&env.vfs, dir, 1)?;
+        Ok(Self {
+            vfs: Arc::clone(&env.vfs),
+            rng: Arc::clone(&env.rng),
+            dir: dir.to_owned(),
+            compact_bytes: log.len,
+            log,
+            state,
+        })
+    }
+
+    /// Reads the manifest that `CURRENT` names, cuts an edit that was torn, and makes sure that
+    /// what was read is durable.
+    ///
+    /// # Errors
+    /// `Corrupt` with file and offset; nothing is changed then.
+    pub(super) fn open(env: &Env, dir: &Path) -> Result<Self> {
+        let generation = read_current(&env.vfs, dir)?;
+        let (mut log, contents) = LogFile::open(&env.vfs, dir, generation)?;
+        let mut state = State::default();
+        let mut sealed = false;
+        loop {
+            let offset = log.len;
+            match log.frame(&contents, offset) {
+                Ok(None) => break,
+                Ok(Some(frame)) => {
+                    sealed = frame.kind == KIND_SEAL;
+                    if !sealed {
+                        let path = &log.path;
+                        state
+                            .read(frame.body)
+                            .map_err(|e| Error::corrupt(path, offset, e))?;
+                    }
+                    log.len += frame.len;
+                }
+                Err(problem) if log.anything_follows(&contents, offset) => {
+                    return Err(Error::corrupt(&log.path, offset, problem));
+                }
+                Err(_) => break,
+            }
+        }
+        if log.len == HEADER_BYTES as u64 {
+            return Err(Error::corrupt(&log.path, log.len, "the first edit is gone"));
+        }
+        let torn = log.len < contents.len() as u64;
+        let mut manifest = Self {
+            vfs: Arc::clone(&env.vfs),
+            rng: Arc::clone(&env.rng),
+            dir: dir.to_owned(),
+            compact_bytes: 0,
+            log,
+            state,
+        };
+        // What was read may stand in the system's memory only, left there by a killed process.
+        if torn {
+            manifest.rewrite()?;
+        } else if sealed {
+            manifest.log.sync()?;
+        } else {
+            manifest.log.seal()?;
+        }
+        sync_dir(&manifest.vfs, dir)?;
+        manifest.compact_bytes = manifest.state.encode_as_edit().len() as u64;
+        Ok(manifest)
+    }
+
+    pub(super) fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The id of a table to be written: never given out again, even after a crash, once the
+    /// manifest names the table.
+    pub(super) fn take_id(&mut self) -> u64 {
+        let id = self.state.next_id;
+        self.state.next_id += 1;
+        id
+    }
+
+    /// Makes an edit durable.
+    ///
+    /// # Errors
+    /// After any error the manifest must not be used again: what it holds is unknown.
+    pub(super) fn commit(&mut self, edit: Edit) -> Result<()> {
+        let body = edit.encode(self.state.next_id);
+        self.log.append(KIND_EDIT, &body)?;
+        self.log.seal()?;
+        self.state.apply(edit);
+        if self.log.len > GROWTH_BYTES + GROWTH_FACTOR * self.compact_bytes {
+            self.rewrite()?;
+        }
+        Ok(())
+    }
+
+    /// Whether a name in the folder belongs to a manifest that is not the current one.
+    pub(super) fn is_left_over(&self, name: &str) -> bool {
+        is_manifest(name) && self.log.path.file_name().is_none_or(|own| own != name)
+    }
+
+    /// Writes the state as one edit into the next generation, and switches to it.
+    fn rewrite(&mut self) -> Result<()> {
+        let generation = self.log.generation + 1;
+        let path = log_path(&self.dir, generation);
+        // A crash may have left a file of this name, to which `CURRENT` never pointed.
+        remove_if_there(&self.vfs, &path)?;
+        let next = LogFile::create(
+            &self.vfs,
+            self.rng.as_ref(),
+            &self.dir,
+            generation,
+            &self.state,
+        )?;
+        switch(&self.vfs, &self.dir, generation)?;
+        self.compact_bytes = next.len;
+        let old = std::mem::replace(&mut self.log, next);
+        // Nothing names it any more; if this fails, the next open removes it.
+        let _ = self.vfs.remove(&old.path);
+        Ok(())
+    }
+}
+
+/// Whether a name is that of a manifest or of an unfinished switch.
+pub(super) fn is_manifest(name: &str) -> bool {
+    name == CURRENT_NEW || name.starts_with(PREFIX)
+}
+
+impl Edit {
+    fn encode(&self, next_id: u64) -> Vec<u8> {
+        encode_body(
+            next_id,
+            self.added.iter(),
+            &self.removed,
+            self.checkpoint.as_ref(),
+        )
+    }
+}
+
+fn encode_body<'a>(
+    next_id: u64,
+    added: impl ExactSizeIterator<Item = &'a TableRecord>,
+    removed: &[u64],
+    checkpoint: Option<&Bytes>,
+) -> Vec<u8> {
+    let mut out = Encoder::new();
+    out.u64(next_id).count(added.len());
+    for table in added {
+        let level = u8::try_from(table.level).expect("there are seven levels");
+        out.u64(table.id).u8(level).u64(table.len);
+        table.properties.encode(&mut out);
+    }
+    out.count(removed.len());
+    for id in removed {
+        out.u64(*id);
+    }
+    out.option(checkpoint, |out, blob| {
+        out.bytes(blob);
+    });
+    out.into_vec()
+}
+
+impl State {
+    fn encode_as_edit(&self) -> Vec<u8> {
+        encode_body(
+            self.next_id,
+            self.tables.values(),
+            &[],
+            self.checkpoint.as_ref(),
+        )
+    }
+
+    fn apply(&mut self, edit: Edit) {
+        for id in &edit.removed {
+            self.tables.remove(id);
+        }
+        for table in edit.added {
+            self.next_id = self.next_id.max(table.id + 1);
+            self.tables.insert(table.id, table);
+        }
+        if edit.checkpoint.is_some() {
+            self.checkpoint = edit.checkpoint;
+        }
+    }
+
+    /// Applies an edit as it was stored.
+    fn read(&mut self, body: Bytes) -> Result<(), DecodeError> {
+        let mut input = Decoder::new(body);
+        let next_id = input.u64("next id")?;
+        if next_id < self.next_id {
+            return Err(input.error("next id", "goes back"));
+        }
+        self.next_id = next_id;
+        let edit = Edit {
+            added: input.list("added tables", |input| {
+                let table = TableRecord {
+                    id: input.u64("table id")?,
+                    level: usize::from(input.u8("level")?),
+                    len: input.u64("table length")?,
+                    properties: Properties::decode(input)?,
+                };
+                if table.level >= LEVELS || table.id >= next_id {
+                    return Err(input.error("added tables", "level or id is out of range"));
+                }
+                Ok(table)
+            })?,
+            removed: input.list("removed tables", |input| input.u64("table id"))?,
+            checkpoint: input.option("checkpoint", |input| input.bytes("checkpoint"))?,
+        };
+        input.end("edit")?;
+        if let Some(id) = edit.removed.iter().find(|id| !self.tables.contains_key(id)) {
+            tracing::error!(
+                table = id,
+                "the manifest removes a table that it does not have"
+            );
+            return Err(input.error("removed tables", "one was never added"));
+        }
+        self.apply(edit);
+        Ok(())
+    }
+}
+
+/// A frame that checked out.
+struct Frame {
+    kind: u8,
+    body: Bytes,
+    len: u64,
+}
+
+impl LogFile {
+    /// Writes a generation that holds one sealed edit: the whole state. Durable when this
+    /// returns, its name included.
+    fn create(
+        vfs: &Arc<dyn Vfs>,
+        rng: &dyn Rng,
+        dir: &Path,
+        generation: u64,
+        state: &State,
+    ) -> Result<Self> {
+        let path = log_path(dir, generation);
+        let file = vfs
+            .open(&path, OpenMode::CreateNew)
+            .map_err(|e| Error::io(format!("create manifest {}", path.display()), e))?;
+        let salt = rng.next_u64();
+        let mut header = Encoder::with_capacity(HEADER_BYTES);
+        header.raw(MAGIC).u32(VERSION).u64(generation).u64(salt);
+        let mut header = header.into_vec();
+        let crc = crc32fast::hash(&header);
+        header.extend_from_slice(&crc.to_le_bytes());
+        let mut log = Self {
+            generation,
+            path,
+            file,
+            salt,
+            len: 0,
+        };
+        log.write(&header)?;
+        log.append(KIND_EDIT, &state.encode_as_edit())?;
+        log.seal()?;
+        sync_dir(vfs, dir)?;
+        Ok(log)
+    }
+
+    /// Opens a generation and checks its header; `len` is then where its frames begin.
+    fn open(vfs: &Arc<dyn Vfs>, dir: &Path, generation: u64) -> Result<(Self, Bytes)> {
+        let path = log_path(dir, generation);
+        let file = match vfs.open(&path, OpenMode::ReadWrite) {
+            Ok(file) => file,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Error::corrupt(&path, 0, "the file is missing"));
+            }
+            Err(e) => return Err(Error::io(format!("open manifest {}", path.display()), e)),
+        };
+        let contents = read_all(file.as_ref(), &path)?;
+        let damaged = |problem: &str| Error::corrupt(&path, 0, problem);
+        let Some(header) = contents.first_chunk::<HEADER_BYTES>() else {
+            return Err(damaged("the file ends within its header"));
+        };
+        let mut input = Decoder::new(Bytes::copy_from_slice(header));
+        let body = header.get(..HEADER_BYTES - 4).unwrap_or_default();
+        let magic = input.raw("magic", MAGIC.len())?;
+        let version = input.u32("version")?;
+        let stored_generation = input.u64("generation")?;
+        let salt = input.u64("salt")?;
+        if input.u32("checksum")? != crc32fast::hash(body) || magic != MAGIC[..] {
+            return Err(damaged("the header does not check out"));
+        }
+        if version != VERSION {
+            let message = format!("{} has format {version}", path.display());
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
+        if stored_generation != generation {
+            return Err(damaged("it is another generation"));
+        }
+        let log = Self {
+            generation,
+            path,
+            file,
+            salt,
+            len: HEADER_BYTES as u64,
+        };
+        Ok((log, contents))
+    }
+
+    fn append(&mut self, kind: u8, body: &[u8]) -> Result<()> {
+        let len = u32::try_from(body.len()).map_err(|_| {
+            let message = format!(
+                "an edit of {} bytes for {}",
+                body.len(),
+                self.path.display()
+            );
+            Error::new(ErrorKind::Invalid, message)
+        })?;
+        let mut frame = Encoder::with_capacity(FRAME_HEADER_BYTES + body.len());
+        frame
+            .u32(FRAME_MAGIC)
+            .u8(kind)
+            .u32(len)
+            .u32(frame_checksum(self.salt, self.len, kind, body))
+            .raw(body);
+        self.write(&frame.into_vec())?;
+        self.sync()
+    }
+
+    fn seal(&mut self) -> Result<()> {
+        self.append(KIND_SEAL, &[])
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file
+            .write_at(bytes, self.len)
+            .map_err(|e| Error::io(format!("write manifest {}", self.path.display()), e))?;
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.file
+            .sync_data()
+            .map_err(|e| Error::io(format!("sync manifest {}", self.path.display()), e))
+    }
+
+    /// The frame at an offset; `None` at the end of the file.
+    fn frame(&self, contents: &Bytes, offset: u64) -> Result<Option<Frame>, &'static str> {
+        let start = usize::try_from(offset).map_err(|_| "an offset larger than memory")?;
+        let rest = contents.get(start..).unwrap_or_default();
+        if rest.is_empty() {
+            return Ok(None);
+        }
+        let mut input = Decoder::new(contents.slice(start..));
+        let mut parse = || -> Result<_, DecodeError> {
+            let magic = input.u32("magic")?;
+            let kind = input.u8("kind")?;
+            let len = input.u32("length")?;
+            let crc = input.u32("checksum")?;
+            let body = input.raw("body", len as usize)?;
+            Ok((magic, kind, crc, body))
+        };
+        let (magic, kind, crc, body) = parse().map_err(|e| e.problem)?;
+        if magic != FRAME_MAGIC || !matches!(kind, KIND_EDIT | KIND_SEAL) {
+            return Err("no frame begins here");
+        }
+        if crc != frame_checksum(self.salt, offset, kind, &body) {
+            return Err("the checksum is wrong");
+        }
+        let len = (FRAME_HEADER_BYTES + body.len()) as u64;
+        Ok(Some(Frame { kind, body, len }))
+    }
+
+    /// Whether a valid frame begins anywhere behind `offset`.
+    fn anything_follows(&self, contents: &Bytes, offset: u64) -> bool {
+        (offset + 1..contents.len() as u64)
+            .any(|offset| matches!(self.frame(contents, offset), Ok(Some(_))))
+    }
+}
+
+fn frame_checksum(salt: u64, offset: u64, kind: u8, body: &[u8]) -> u32 {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(&salt.to_le_bytes());
+    crc.update(&offset.to_le_bytes());
+    crc.update(&[kind]);
+    crc.update(body);
+    crc.finalize()
+}
+
+/// Points `CURRENT` to a generation, durably.
+fn switch(vfs: &Arc<dyn Vfs>, dir: &Path, generation: u64) -> Result<()> {
+    let (new, current) = (dir.join(CURRENT_NEW), dir.join(CURRENT));
+    remove_if_there(vfs, &new)?;
+    let failed = |e| Error::io(format!("write {}", new.display()), e);
+    let mut body = generation.to_le_bytes().to_vec();
+    body.extend_from_slice(&crc32fast::hash(&body).to_le_bytes());
+    let file = vfs.open(&new, OpenMode::CreateNew).map_err(failed)?;
+    file.write_at(&body, 0).map_err(failed)?;
+    file.sync_data().map_err(failed)?;
+    vfs.rename(&new, &current)
+        .map_err(|e| Error::io(format!("switch {}", current.display()), e))?;
+    sync_dir(vfs, dir)
+}
+
+fn read_current(vfs: &Arc<dyn Vfs>, dir: &Path) -> Result<u64> {
+    let path = dir.join(CURRENT);
+    let file = vfs
+        .open(&path, OpenMode::Read)
+        .map_err(|e| Error::io(format!("open {}", path.display()), e))?;
+    let contents = read_all(file.as_ref(), &path)?;
+    let damaged = || Error::corrupt(&path, 0, "the checksum is wrong");
+    let (body, crc) = contents.split_last_chunk::<4>().ok_or_else(damaged)?;
+    let generation = <[u8; 8]>::try_from(body).map_err(|_| damaged())?;
+    if u32::from_le_bytes(*crc) != crc32fast::hash(body) {
+        return Err(damaged());
+    }
+    Ok(u64::from_le_bytes(generation))
+}
+
+fn read_all(file: &dyn File, path: &Path) -> Result<Bytes> {
+    let failed = |e| Error::io(format!("read {}", path.display()), e);
+    let len = usize::try_from(file.len().map_err(failed)?)
+        .map_err(|_| Error::corrupt(path, 0, "a file larger than memory"))?;
+    let mut bytes = vec![0; len];
+    file.read_exact_at(&mut bytes, 0).map_err(failed)?;
+    Ok(bytes.into())
+}
+
+fn remove_if_there(vfs: &Arc<dyn Vfs>, path: &Path) -> Result<()> {
+    match vfs.remove(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::io(format!("remove {}", path.display()), e))
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn sync_dir(vfs: &Arc<dyn Vfs>, dir: &Path) -> Result<()> {
+    vfs.sync_dir(dir)
+        .map_err(|e| Error::io(format!("sync folder {}", dir.display()), e))
+}
+
+fn log_path(dir: &Path, generation: u64) -> PathBuf {
+    dir.join(format!("{PREFIX}{generation:016x}"))
+}

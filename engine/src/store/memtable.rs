@@ -1,0 +1,300 @@
+//! The newest rows, in memory, in order.
+//!
+//! A skip list: the one writer inserts while any number of readers walk, and nobody waits.
+//! Each row is copied into one buffer, key then value, so that the memory counted is the memory
+//! held: a slice of a large request would keep all of it alive.
+
+use std::borrow::Borrow;
+use std::cmp::Ordering;
+use std::fmt;
+use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering as Memory};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use crossbeam_skiplist::SkipMap;
+use crossbeam_skiplist::map::Entry;
+
+use super::iter::Direction;
+use super::key::Place;
+use super::row::{NewRow, RowParts, RowWrite};
+use crate::ids::Revision;
+
+/// What a row costs beyond its key and value: its node, its buffers' headers.
+const ROW_OVERHEAD_BYTES: usize = 128;
+
+/// Rows fetched from the skip list at once: few at first, for the many short scans.
+const BATCH_FIRST: usize = 4;
+const BATCH_MAX: usize = 64;
+
+/// Versions of rows, ordered by [`Place`].
+pub(super) struct Memtable {
+    rows: SkipMap<Record, Option<Life>>,
+    bytes: AtomicUsize,
+    count: AtomicU64,
+}
+
+/// A version's key and value in one buffer.
+#[derive(Clone)]
+struct Record {
+    bytes: Bytes,
+    key_len: usize,
+    revision: Revision,
+}
+
+/// What a version knows beside its value; a tombstone has none.
+#[derive(Clone, Copy)]
+struct Life {
+    create_revision: Revision,
+    version: u64,
+}
+
+impl Memtable {
+    pub(super) fn new() -> Self {
+        Self {
+            rows: SkipMap::new(),
+            bytes: AtomicUsize::new(0),
+            count: AtomicU64::new(0),
+        }
+    }
+
+    /// Keeps a version; the one it replaces, at the same place, is forgotten.
+    pub(super) fn insert(&self, revision: Revision, write: &RowWrite) {
+        let value = write.value.as_ref().map_or(&[][..], |row| &row.value);
+        let mut bytes = BytesMut::with_capacity(write.key.len() + value.len());
+        bytes.put_slice(&write.key);
+        bytes.put_slice(value);
+        let cost = bytes.len() + ROW_OVERHEAD_BYTES;
+        let record = Record {
+            bytes: bytes.freeze(),
+            key_len: write.key.len(),
+            revision,
+        };
+        let life = write.value.as_ref().map(|row| Life {
+            create_revision: row.create_revision,
+            version: row.version,
+        });
+        self.rows.insert(record, life);
+        self.bytes.fetch_add(cost, Memory::Relaxed);
+        self.count.fetch_add(1, Memory::Relaxed);
+    }
+
+    /// The newest version not above `at`; a tombstone is `Some((_, None))`.
+    pub(super) fn get(&self, key: &[u8], at: Revision) -> Option<(Revision, Option<NewRow>)> {
+        let probe = Place { key, revision: at };
+        let entry = self.lower_bound(Bound::Included(&probe))?;
+        let record = entry.key();
+        (record.key() == key).then(|| (record.revision, record.row(*entry.value())))
+    }
+
+    /// Bytes held, by estimate.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.load(Memory::Relaxed)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Every version in order; only for a memtable that is no longer written.
+    pub(super) fn for_each<E>(
+        &self,
+        mut visit: impl FnMut(Place<'_>, Option<RowParts<'_>>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for entry in &self.rows {
+            let record = entry.key();
+            let row = entry.value().map(|life| RowParts {
+                value: record.value(),
+                create_revision: life.create_revision,
+                version: life.version,
+            });
+            visit(record.place(), row)?;
+        }
+        Ok(())
+    }
+
+    fn lower_bound(&self, bound: Bound<&Place<'_>>) -> Option<Entry<'_, Record, Option<Life>>> {
+        self.rows
+            .lower_bound::<dyn Placed + '_>(bound.map(|place| place as &dyn Placed))
+    }
+
+    fn upper_bound(&self, bound: Bound<&Place<'_>>) -> Option<Entry<'_, Record, Option<Life>>> {
+        self.rows
+            .upper_bound::<dyn Placed + '_>(bound.map(|place| place as &dyn Placed))
+    }
+}
+
+impl fmt::Debug for Memtable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Memtable")
+            .field("bytes", &self.bytes())
+            .field("count", &self.count)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Walks a memtable, in either direction, without borrowing it: versions are fetched in small
+/// batches, and the next batch is sought from the last version of the one before.
+pub(super) struct MemtableCursor {
+    memtable: Arc<Memtable>,
+    direction: Direction,
+    batch: Vec<(Record, Option<Life>)>,
+    position: usize,
+    batch_size: usize,
+}
+
+impl MemtableCursor {
+    pub(super) fn new(memtable: Arc<Memtable>, direction: Direction) -> Self {
+        Self {
+            memtable,
+            direction,
+            batch: Vec::new(),
+            position: 0,
+            batch_size: BATCH_FIRST,
+        }
+    }
+
+    pub(super) fn seek(&mut self, to: Place<'_>) {
+        self.batch_size = BATCH_FIRST;
+        match self.direction {
+            Direction::Forward => self.fill(Bound::Included(&to)),
+            Direction::Reverse => self.fill(Bound::Excluded(&to)),
+        }
+    }
+
+    pub(super) fn seek_to_last(&mut self) {
+        self.fill(Bound::Unbounded);
+    }
+
+    pub(super) fn place(&self) -> Option<Place<'_>> {
+        self.batch
+            .get(self.position)
+            .map(|(record, _)| record.place())
+    }
+
+    pub(super) fn key(&self) -> Bytes {
+        self.batch
+            .get(self.position)
+            .map(|(record, _)| record.bytes.slice(..record.key_len))
+            .unwrap_or_default()
+    }
+
+    pub(super) fn row(&self) -> Option<NewRow> {
+        let (record, life) = self.batch.get(self.position)?;
+        record.row(*life)
+    }
+
+    pub(super) fn advance(&mut self) {
+        self.position += 1;
+        if self.position < self.batch.len() || self.batch.len() < self.batch_size {
+            return;
+        }
+        if let Some((last, _)) = self.batch.last().cloned() {
+            self.batch_size = (self.batch_size * 2).min(BATCH_MAX);
+            self.fill(Bound::Excluded(&last.place()));
+        }
+    }
+
+    fn fill(&mut self, from: Bound<&Place<'_>>) {
+        self.batch.clear();
+        self.position = 0;
+        let forward = self.direction == Direction::Forward;
+        let mut entry = if forward {
+            self.memtable.lower_bound(from)
+        } else {
+            self.memtable.upper_bound(from)
+        };
+        while let Some(found) = entry {
+            self.batch.push((found.key().clone(), *found.value()));
+            if self.batch.len() == self.batch_size {
+                return;
+            }
+            entry = if forward { found.next() } else { found.prev() };
+        }
+    }
+}
+
+impl Record {
+    fn key(&self) -> &[u8] {
+        &self.bytes[..self.key_len]
+    }
+
+    fn value(&self) -> &[u8] {
+        &self.bytes[self.key_len..]
+    }
+
+    fn row(&self, life: Option<Life>) -> Option<NewRow> {
+        life.map(|life| NewRow {
+            value: self.bytes.slice(self.key_len..),
+            create_revision: life.create_revision,
+            version: life.version,
+        })
+    }
+}
+
+/// What has a place in the order. A trait object of it lets the skip list be searched for a
+/// borrowed key, without a copy of the key.
+trait Placed {
+    fn place(&self) -> Place<'_>;
+}
+
+impl Placed for Record {
+    fn place(&self) -> Place<'_> {
+        Place {
+            key: self.key(),
+            revision: self.revision,
+        }
+    }
+}
+
+impl Placed for Place<'_> {
+    fn place(&self) -> Place<'_> {
+        *self
+    }
+}
+
+impl<'a> Borrow<dyn Placed + 'a> for Record {
+    fn borrow(&self) -> &(dyn Placed + 'a) {
+        self
+    }
+}
+
+impl Ord for dyn Placed + '_ {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.place().cmp(&other.place())
+    }
+}
+
+impl PartialOrd for dyn Placed + '_ {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for dyn Placed + '_ {
+    fn eq(&self, other: &Self) -> bool {
+        self.place() == other.place()
+    }
+}
+
+impl Eq for dyn Placed + '_ {}
+
+impl Ord for Record {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.place().cmp(&other.place())
+    }
+}
+
+impl PartialOrd for Record {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Record {
+    fn eq(&self, other: &Self) -> bool {
+        self.place() == other.place()
+    }
+}
+
+impl Eq for Record {}

@@ -1,0 +1,98 @@
+//! Table files that are kept while somebody copies them, and files that arrive as a copy.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::table::Table;
+use super::version::Version;
+
+/// The name of a table's file inside the store's folder.
+pub fn table_file_name(id: u64) -> String {
+    format!("{id:016x}.table")
+}
+
+/// A durable checkpoint and its table files. The files stay, whatever is compacted, until this
+/// is dropped; after a crash, those that the store no longer needs are removed by its next open.
+pub struct PinnedTables {
+    checkpoint: Option<Bytes>,
+    tables: Vec<PinnedTable>,
+    held: Vec<Arc<Table>>,
+}
+
+/// A pinned file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PinnedTable {
+    /// The table's id; it names the file, wherever it is copied.
+    pub id: u64,
+    /// The level at which the table stands.
+    pub level: u32,
+    /// The file's length in bytes.
+    pub len: u64,
+    /// The file.
+    pub path: PathBuf,
+}
+
+/// A table file to be taken over by [`Lsm::install`](super::Lsm::install); it is in the folder
+/// already, under [`table_file_name`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InstalledTable {
+    /// The id that the table had in the store it comes from.
+    pub id: u64,
+    /// The level at which it stood.
+    pub level: u32,
+    /// The file's length in bytes.
+    pub len: u64,
+}
+
+impl PinnedTables {
+    pub(super) fn new(version: &Version) -> Self {
+        let tables = version.levels.tables().map(|(level, table)| PinnedTable {
+            id: table.id,
+            level: u32::try_from(level).expect("there are seven levels"),
+            len: table.len,
+            path: table.path.clone(),
+        });
+        Self {
+            checkpoint: version.checkpoint.clone(),
+            tables: tables.collect(),
+            held: version
+                .levels
+                .tables()
+                .map(|(_, table)| Arc::clone(table))
+                .collect(),
+        }
+    }
+
+    /// The checkpoint that the files complete; `None` if there never was one.
+    pub fn checkpoint(&self) -> Option<&Bytes> {
+        self.checkpoint.as_ref()
+    }
+
+    /// The files, level by level.
+    pub fn tables(&self) -> &[PinnedTable] {
+        &self.tables
+    }
+}
+
+impl PinnedTable {
+    /// The same table as the receiver of its file installs it.
+    pub fn installed(&self) -> InstalledTable {
+        InstalledTable {
+            id: self.id,
+            level: self.level,
+            len: self.len,
+        }
+    }
+}
+
+impl fmt::Debug for PinnedTables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PinnedTables")
+            .field("tables", &self.tables)
+            .field("held", &self.held.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,176 @@
+//! Opening a folder: what the manifest names is checked, what it does not name is removed.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::block_cache::BlockCache;
+use super::manifest::{CURRENT, Manifest, State, TableRecord, is_manifest, sync_dir};
+use super::memtable::Memtable;
+use super::pin::{InstalledTable, table_file_name};
+use super::table::Table;
+use super::version::{LEVELS, Levels, Version};
+use crate::env::{Env, Vfs};
+use crate::{Error, ErrorKind, Result};
+
+/// What a folder holds.
+pub(super) struct Recovered {
+    pub(super) manifest: Manifest,
+    pub(super) version: Version,
+}
+
+/// Reads a folder, or begins a new one.
+pub(super) fn recover(env: &Env, dir: &Path, blocks: &Arc<BlockCache>) -> Result<Recovered> {
+    make_folder(&env.vfs, dir)?;
+    let names = file_names(&env.vfs, dir)?;
+    let manifest = if names.iter().any(|name| name == CURRENT) {
+        Manifest::open(env, dir)?
+    } else {
+        begin(env, dir, &names)?
+    };
+    let state = manifest.state();
+    let levels = open_tables(env, dir, state, blocks)?;
+    remove_orphans(env, dir, &manifest, &names)?;
+    let version = Version {
+        active: Arc::new(Memtable::new()),
+        frozen: Vec::new(),
+        levels,
+        checkpoint: state.checkpoint.clone(),
+    };
+    Ok(Recovered { manifest, version })
+}
+
+/// Builds the manifest of a folder from table files that somebody put there.
+pub(super) fn install(
+    env: &Env,
+    dir: &Path,
+    tables: &[InstalledTable],
+    checkpoint: Bytes,
+) -> Result<()> {
+    let names = file_names(&env.vfs, dir)?;
+    if names.iter().any(|name| name == CURRENT) {
+        let message = format!("install tables into {}, which is in use", dir.display());
+        return Err(Error::new(ErrorKind::Invalid, message));
+    }
+    remove_manifests(env, dir, &names)?;
+    let blocks = BlockCache::new(0);
+    let mut state = State {
+        checkpoint: Some(checkpoint),
+        ..State::default()
+    };
+    let mut opened = Vec::new();
+    for table in tables {
+        let level = usize::try_from(table.level).unwrap_or(LEVELS);
+        if level >= LEVELS || state.tables.contains_key(&table.id) || table.id == u64::MAX {
+            let message = format!("install table {} at level {level}", table.id);
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+        let path = dir.join(table_file_name(table.id));
+        let file = Table::open(&env.vfs, path, table.id, table.len, &blocks)?;
+        let record = TableRecord {
+            id: table.id,
+            level,
+            len: table.len,
+            properties: file.properties.clone(),
+        };
+        state.next_id = state.next_id.max(table.id + 1);
+        state.tables.insert(table.id, record);
+        opened.push((level, Arc::new(file)));
+    }
+    check_order(&Levels::new(opened))?;
+    sync_dir(&env.vfs, dir)?;
+    Manifest::create(env, dir, state).map(drop)
+}
+
+fn make_folder(vfs: &Arc<dyn Vfs>, dir: &Path) -> Result<()> {
+    let failed = |e| Error::io(format!("create folder {}", dir.display()), e);
+    if vfs.exists(dir).map_err(failed)? {
+        return Ok(());
+    }
+    vfs.create_dir_all(dir).map_err(failed)?;
+    match dir.parent() {
+        Some(parent) => sync_dir(vfs, parent),
+        None => Ok(()),
+    }
+}
+
+/// Begins an empty store. A first start that was cut short leaves a manifest at most; tables
+/// without `CURRENT` mean that a store was here.
+fn begin(env: &Env, dir: &Path, names: &[String]) -> Result<Manifest> {
+    if names.iter().any(|name| is_table(name)) {
+        let problem = "the file is missing, yet there are tables";
+        return Err(Error::corrupt(&dir.join(CURRENT), 0, problem));
+    }
+    remove_manifests(env, dir, names)?;
+    Manifest::create(env, dir, State::default())
+}
+
+fn open_tables(env: &Env, dir: &Path, state: &State, blocks: &Arc<BlockCache>) -> Result<Levels> {
+    let mut tables = Vec::with_capacity(state.tables.len());
+    for record in state.tables.values() {
+        let path = dir.join(table_file_name(record.id));
+        let table = Table::open(&env.vfs, path, record.id, record.len, blocks)?;
+        if table.properties != record.properties {
+            let problem = "its properties are not those in the manifest";
+            return Err(Error::corrupt(&table.path, 0, problem));
+        }
+        tables.push((record.level, Arc::new(table)));
+    }
+    let levels = Levels::new(tables);
+    check_order(&levels)?;
+    Ok(levels)
+}
+
+fn check_order(levels: &Levels) -> Result<()> {
+    match levels.overlap() {
+        None => Ok(()),
+        Some((a, b)) => {
+            let problem = format!("shares keys with {} of its level", b.path.display());
+            Err(Error::corrupt(&a.path, 0, problem))
+        }
+    }
+}
+
+/// Removes what a crash left: tables that no edit names, manifests of other generations.
+fn remove_orphans(env: &Env, dir: &Path, manifest: &Manifest, names: &[String]) -> Result<()> {
+    let tables = manifest.state().tables.keys();
+    let named: Vec<String> = tables.map(|id| table_file_name(*id)).collect();
+    for name in names {
+        let orphan = is_table(name) && !named.contains(name);
+        if orphan || manifest.is_left_over(name) {
+            tracing::info!(file = %dir.join(name).display(), "left-over file removed");
+            remove(env, dir, name)?;
+        }
+    }
+    Ok(())
+}
+
+fn remove_manifests(env: &Env, dir: &Path, names: &[String]) -> Result<()> {
+    let manifests = names.iter().filter(|name| is_manifest(name));
+    manifests
+        .into_iter()
+        .try_for_each(|name| remove(env, dir, name))
+}
+
+fn remove(env: &Env, dir: &Path, name: &str) -> Result<()> {
+    let path = dir.join(name);
+    match env.vfs.remove(&path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::io(format!("remove {}", path.display()), e))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn file_names(vfs: &Arc<dyn Vfs>, dir: &Path) -> Result<Vec<String>> {
+    let entries = vfs
+        .list(dir)
+        .map_err(|e| Error::io(format!("list folder {}", dir.display()), e))?;
+    let files = entries.into_iter().filter(|entry| !entry.is_dir);
+    Ok(files.map(|entry| entry.name).collect())
+}
+
+fn is_table(name: &str) -> bool {
+    name.ends_with(".table")
+}

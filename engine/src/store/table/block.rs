@@ -1,0 +1,484 @@
+//! A data block: some versions in order, their keys without what they share.
+//!
+//! ```text
+//! block    = entry* restart:u32* restarts:u32
+//! entry    = shared:varint tail_len:varint tail revision:varint kind:u8 [row]
+//! row      = age:varint version:varint value_len:varint value       kind 1; kind 0 is a tombstone
+//! ```
+//!
+//! `shared` bytes of the key are those of the entry before. Every sixteenth entry is a restart:
+//! it shares nothing, and a search begins at one. `age` is the revision less the revision at
+//! which the row came into being.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::codec::DecodeError;
+use crate::ids::Revision;
+use crate::store::key::Place;
+use crate::store::row::{NewRow, RowParts};
+
+/// Entries from one restart to the next.
+const RESTART_ENTRIES: usize = 16;
+
+const KIND_TOMBSTONE: u8 = 0;
+const KIND_ROW: u8 = 1;
+
+/// Collects entries, in order, into a block.
+#[derive(Debug, Default)]
+pub(super) struct BlockBuilder {
+    out: Vec<u8>,
+    restarts: Vec<u32>,
+    since_restart: usize,
+    last_key: Vec<u8>,
+}
+
+impl BlockBuilder {
+    pub(super) fn is_empty(&self) -> bool {
+        self.out.is_empty()
+    }
+
+    /// Bytes that the block has now.
+    pub(super) fn len(&self) -> usize {
+        self.out.len() + 4 * self.restarts.len() + 4
+    }
+
+    pub(super) fn add(&mut self, place: Place<'_>, row: Option<RowParts<'_>>) {
+        let mut shared = 0;
+        if self.restarts.is_empty() || self.since_restart == RESTART_ENTRIES {
+            self.restarts.push(
+                u32::try_from(self.out.len()).expect("a block ends far below 4 GiB: see `write`"),
+            );
+            self.since_restart = 0;
+        } else {
+            shared = common_prefix(&self.last_key, place.key);
+        }
+        self.since_restart += 1;
+        let tail = &place.key[shared..];
+        put_varint(&mut self.out, shared as u64);
+        put_varint(&mut self.out, tail.len() as u64);
+        self.out.extend_from_slice(tail);
+        put_varint(&mut self.out, place.revision.0);
+        match row {
+            None => self.out.push(KIND_TOMBSTONE),
+            Some(row) => {
+                self.out.push(KIND_ROW);
+                let age = place.revision.0.wrapping_sub(row.create_revision.0);
+                put_varint(&mut self.out, age);
+                put_varint(&mut self.out, row.version);
+                put_varint(&mut self.out, row.value.len() as u64);
+                self.out.extend_from_slice(row.value);
+            }
+        }
+        self.last_key.truncate(shared);
+        self.last_key.extend_from_slice(tail);
+    }
+
+    /// The finished block; the builder is then empty again only after [`BlockBuilder::clear`].
+    pub(super) fn finish(&mut self) -> &[u8] {
+        for restart in &self.restarts {
+            self.out.extend_from_slice(&restart.to_le_bytes());
+        }
+        let count = u32::try_from(self.restarts.len()).expect("fewer restarts than bytes");
+        self.out.extend_from_slice(&count.to_le_bytes());
+        &self.out
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.out.clear();
+        self.restarts.clear();
+        self.since_restart = 0;
+        self.last_key.clear();
+    }
+}
+
+/// A block as read; its checksum was right, yet nothing in it is trusted.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Block {
+    bytes: Bytes,
+    entries_len: usize,
+    restarts: usize,
+}
+
+/// One entry, its key still split.
+struct RawEntry {
+    shared: usize,
+    tail: Range<usize>,
+    revision: Revision,
+    row: Option<RawRow>,
+}
+
+#[derive(Clone, Debug)]
+struct RawRow {
+    create_revision: Revision,
+    version: u64,
+    value: Range<usize>,
+}
+
+impl Block {
+    pub(super) fn new(bytes: Bytes) -> Result<Self, DecodeError> {
+        let damaged = |problem| DecodeError {
+            field: "restarts",
+            position: bytes.len(),
+            problem,
+        };
+        let (rest, count) = bytes
+            .split_last_chunk::<4>()
+            .ok_or_else(|| damaged("the block ends too early"))?;
+        let restarts = u32::from_le_bytes(*count) as usize;
+        let entries_len = restarts
+            .checked_mul(4)
+            .and_then(|len| rest.len().checked_sub(len))
+            .ok_or_else(|| damaged("more restarts than bytes"))?;
+        if restarts == 0 {
+            return Err(damaged("a block without entries"));
+        }
+        Ok(Self {
+            bytes,
+            entries_len,
+            restarts,
+        })
+    }
+
+    /// How many runs of entries the block has.
+    pub(super) fn intervals(&self) -> usize {
+        self.restarts
+    }
+
+    /// The first version at or behind `target`, if its key is the target's.
+    pub(super) fn get(
+        &self,
+        target: Place<'_>,
+    ) -> Result<Option<(Revision, Option<NewRow>)>, DecodeError> {
+        let interval = self.interval_of(target)?;
+        // Keys are compared without being put together: `common` bytes of the target agree with
+        // the last entry, which is before the target.
+        let mut common = 0;
+        let mut position = self.restart(interval)?;
+        let next_restart = self.interval_end(interval)?;
+        while position < self.entries_len {
+            if position == next_restart {
+                common = 0;
+            }
+            let entry = self.entry(&mut position)?;
+            if entry.shared > common {
+                continue;
+            }
+            if entry.shared < common {
+                return Ok(None);
+            }
+            let tail = self.slice(entry.tail.clone(), "key")?;
+            let wanted = target.key.get(common..).unwrap_or_default();
+            let agree = common_prefix(tail, wanted);
+            match (tail.get(agree), wanted.get(agree)) {
+                (None, None) if entry.revision <= target.revision => {
+                    return Ok(Some((entry.revision, self.row(entry.row.as_ref()))));
+                }
+                (None, _) => {}
+                (Some(_), None) => return Ok(None),
+                (Some(here), Some(there)) if here > there => return Ok(None),
+                (Some(_), Some(_)) => {}
+            }
+            common += agree;
+        }
+        Ok(None)
+    }
+
+    /// The last interval whose first version is before `target`; the first one if none is.
+    pub(super) fn interval_of(&self, target: Place<'_>) -> Result<usize, DecodeError> {
+        let (mut low, mut high) = (0, self.restarts);
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            let mut position = self.restart(middle)?;
+            let entry = self.entry(&mut position)?;
+            let place = Place {
+                key: self.slice(entry.tail, "key")?,
+                revision: entry.revision,
+            };
+            if place < target {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(low)
+    }
+
+    /// Reads a run of entries, their keys put together.
+    pub(super) fn read_interval(
+        &self,
+        index: usize,
+        into: &mut Interval,
+    ) -> Result<(), DecodeError> {
+        into.keys.clear();
+        into.entries.clear();
+        let mut position = self.restart(index)?;
+        let end = self.interval_end(index)?;
+        let mut last = 0..0;
+        while position < end {
+            let entry = self.entry(&mut position)?;
+            if entry.shared > last.len() {
+                return Err(self.damaged("key", position, "shares more than there is"));
+            }
+            let start = into.keys.len();
+            into.keys
+                .extend_from_within(last.start..last.start + entry.shared);
+            into.keys.extend_from_slice(self.slice(entry.tail, "key")?);
+            last = start..into.keys.len();
+            into.entries.push(Slot {
+                key: last.clone(),
+                revision: entry.revision,
+                row: entry.row,
+            });
+        }
+        if into.entries.is_empty() {
+            return Err(self.damaged("entry", position, "a restart without entries"));
+        }
+        Ok(())
+    }
+
+    fn row(&self, row: Option<&RawRow>) -> Option<NewRow> {
+        row.map(|row| NewRow {
+            value: self.bytes.slice(row.value.clone()),
+            create_revision: row.create_revision,
+            version: row.version,
+        })
+    }
+
+    fn restart(&self, index: usize) -> Result<usize, DecodeError> {
+        let at = self.entries_len + 4 * index;
+        let offset = self
+            .bytes
+            .get(at..)
+            .and_then(<[u8]>::first_chunk::<4>)
+            .map(|bytes| u32::from_le_bytes(*bytes) as usize);
+        match offset {
+            Some(offset) if offset < self.entries_len => Ok(offset),
+            _ => Err(self.damaged("restart", at, "points outside the entries")),
+        }
+    }
+
+    fn interval_end(&self, index: usize) -> Result<usize, DecodeError> {
+        if index + 1 < self.restarts {
+            self.restart(index + 1)
+        } else {
+            Ok(self.entries_len)
+        }
+    }
+
+    /// Reads the entry at `position` and moves it behind.
+    fn entry(&self, position: &mut usize) -> Result<RawEntry, DecodeError> {
+        let shared = self.length("shared", position)?;
+        let tail = self.range("key", position)?;
+        let revision = Revision(self.varint("revision", position)?);
+        let kind = self.slice(*position..*position + 1, "kind")?;
+        *position += 1;
+        let row = match kind {
+            [KIND_TOMBSTONE] => None,
+            [KIND_ROW] => {
+                let age = self.varint("age", position)?;
+                Some(RawRow {
+                    create_revision: Revision(revision.0.wrapping_sub(age)),
+                    version: self.varint("version", position)?,
+                    value: self.range("value", position)?,
+                })
+            }
+            _ => return Err(self.damaged("kind", *position, "is neither 0 nor 1")),
+        };
+        Ok(RawEntry {
+            shared,
+            tail,
+            revision,
+            row,
+        })
+    }
+
+    /// A length, and the range of that many bytes behind it.
+    fn range(
+        &self,
+        field: &'static str,
+        position: &mut usize,
+    ) -> Result<Range<usize>, DecodeError> {
+        let len = self.length(field, position)?;
+        let start = *position;
+        let end = start
+            .checked_add(len)
+            .filter(|end| *end <= self.entries_len)
+            .ok_or_else(|| self.damaged(field, start, "is longer than the block"))?;
+        *position = end;
+        Ok(start..end)
+    }
+
+    fn length(&self, field: &'static str, position: &mut usize) -> Result<usize, DecodeError> {
+        let len = self.varint(field, position)?;
+        usize::try_from(len).map_err(|_| self.damaged(field, *position, "does not fit in memory"))
+    }
+
+    #[inline]
+    fn varint(&self, field: &'static str, position: &mut usize) -> Result<u64, DecodeError> {
+        let bytes = self.bytes.get(*position..self.entries_len);
+        let bytes = bytes.unwrap_or_default();
+        if let Some(byte @ 0..=0x7f) = bytes.first() {
+            *position += 1;
+            return Ok(u64::from(*byte));
+        }
+        let mut value = 0u64;
+        for (index, byte) in bytes.iter().take(10).enumerate() {
+            value |= u64::from(byte & 0x7f) << (7 * index);
+            if byte & 0x80 == 0 {
+                *position += index + 1;
+                return Ok(value);
+            }
+        }
+        Err(self.damaged(field, *position, "a number does not end"))
+    }
+
+    fn slice(&self, range: Range<usize>, field: &'static str) -> Result<&[u8], DecodeError> {
+        let start = range.start;
+        self.bytes
+            .get(range)
+            .ok_or_else(|| self.damaged(field, start, "lies outside the block"))
+    }
+
+    fn damaged(&self, field: &'static str, position: usize, problem: &'static str) -> DecodeError {
+        DecodeError {
+            field,
+            position,
+            problem,
+        }
+    }
+}
+
+/// A run of entries with whole keys; its buffers are used again and again.
+#[derive(Debug, Default)]
+pub(super) struct Interval {
+    keys: Vec<u8>,
+    entries: Vec<Slot>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    key: Range<usize>,
+    revision: Revision,
+    row: Option<RawRow>,
+}
+
+impl Interval {
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn place(&self, index: usize) -> Option<Place<'_>> {
+        let slot = self.entries.get(index)?;
+        Some(Place {
+            key: self.keys.get(slot.key.clone())?,
+            revision: slot.revision,
+        })
+    }
+
+    /// How many entries stand before `target`.
+    pub(super) fn before(&self, target: Place<'_>) -> usize {
+        (0..self.entries.len())
+            .take_while(|index| self.place(*index).is_some_and(|place| place < target))
+            .count()
+    }
+
+    /// The row of an entry; `block` is the one that was read.
+    pub(super) fn row(&self, index: usize, block: &Block) -> Option<NewRow> {
+        block.row(self.entries.get(index)?.row.as_ref())
+    }
+}
+
+fn common_prefix(a: &[u8], b: &[u8]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+}
+
+fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    loop {
+        let low = value.to_le_bytes()[0];
+        value >>= 7;
+        if value == 0 {
+            out.push(low & 0x7f);
+            return;
+        }
+        out.push(low | 0x80);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(entries: &[(&str, u64, Option<&str>)]) -> Block {
+        let mut builder = BlockBuilder::default();
+        for (key, revision, value) in entries {
+            builder.add(
+                Place {
+                    key: key.as_bytes(),
+                    revision: Revision(*revision),
+                },
+                value.map(|value| RowParts {
+                    value: value.as_bytes(),
+                    create_revision: Revision(1),
+                    version: *revision,
+                }),
+            );
+        }
+        Block::new(Bytes::copy_from_slice(builder.finish())).expect("a well-formed block")
+    }
+
+    fn value(block: &Block, key: &str, at: u64) -> Option<Option<Bytes>> {
+        block
+            .get(Place {
+                key: key.as_bytes(),
+                revision: Revision(at),
+            })
+            .expect("a well-formed block")
+            .map(|(_, row)| row.map(|row| row.value))
+    }
+
+    #[test]
+    fn every_version_of_many_keys_with_shared_beginnings_is_found() {
+        let names: Vec<String> = (0..40)
+            .flat_map(|n| [format!("key/{n:03}"), format!("key/{n:03}/tail")])
+            .collect();
+        let mut entries = Vec::new();
+        for name in &names {
+            entries.push((name.as_str(), 300, Some("new")));
+            entries.push((name.as_str(), 200, None));
+            entries.push((name.as_str(), 100, Some("old")));
+        }
+        let block = block(&entries);
+        for name in &names {
+            assert_eq!(value(&block, name, 99), None);
+            assert_eq!(value(&block, name, 100), Some(Some("old".into())));
+            assert_eq!(value(&block, name, 250), Some(None));
+            assert_eq!(value(&block, name, 999), Some(Some("new".into())));
+            assert_eq!(value(&block, &format!("{name}x"), 999), None);
+        }
+        assert_eq!(value(&block, "", 999), None);
+        assert_eq!(value(&block, "z", 999), None);
+    }
+
+    #[test]
+    fn any_changed_byte_is_an_error_or_another_value_but_no_panic() {
+        let good = block(&[("a", 9, Some("x")), ("ab", 8, None), ("b", 7, Some("y"))]);
+        for position in 0..good.bytes.len() {
+            for byte in [0, 1, 0x7f, 0x80, 0xff] {
+                let mut bytes = good.bytes.to_vec();
+                bytes[position] = byte;
+                let Ok(block) = Block::new(bytes.into()) else {
+                    continue;
+                };
+                for key in ["", "a", "ab", "b", "c"] {
+                    let _ = block.get(Place::before(key.as_bytes()));
+                }
+                let mut interval = Interval::default();
+                for index in 0..block.intervals().min(99) {
+                    let _ = block.read_interval(index, &mut interval);
+                }
+            }
+        }
+    }
+}

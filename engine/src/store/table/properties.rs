@@ -1,0 +1,61 @@
+//! What is in a table, in brief.
+//!
+//! ```text
+//! properties = smallest:bytes largest:bytes entries:u64 revision_min:u64 revision_max:u64
+//! ```
+
+use bytes::Bytes;
+
+use crate::codec::{DecodeError, Decoder, Encoder};
+use crate::ids::Revision;
+
+/// The bounds of a table, both of them inside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::store) struct Properties {
+    /// The first user key.
+    pub(in crate::store) smallest: Bytes,
+    /// The last user key.
+    pub(in crate::store) largest: Bytes,
+    /// How many versions, tombstones included.
+    pub(in crate::store) entries: u64,
+    /// The lowest revision of a version.
+    pub(in crate::store) revision_min: Revision,
+    /// The highest revision of a version.
+    pub(in crate::store) revision_max: Revision,
+}
+
+impl Properties {
+    pub(in crate::store) fn encode(&self, out: &mut Encoder) {
+        out.bytes(&self.smallest)
+            .bytes(&self.largest)
+            .u64(self.entries)
+            .u64(self.revision_min.0)
+            .u64(self.revision_max.0);
+    }
+
+    pub(in crate::store) fn decode(input: &mut Decoder) -> Result<Self, DecodeError> {
+        let properties = Self {
+            smallest: input.bytes("smallest key")?,
+            largest: input.bytes("largest key")?,
+            entries: input.u64("entries")?,
+            revision_min: Revision(input.u64("lowest revision")?),
+            revision_max: Revision(input.u64("highest revision")?),
+        };
+        if properties.smallest > properties.largest
+            || properties.revision_min > properties.revision_max
+        {
+            return Err(input.error("properties", "the bounds are the wrong way round"));
+        }
+        Ok(properties)
+    }
+
+    /// Whether a key lies within the bounds.
+    pub(in crate::store) fn covers(&self, key: &[u8]) -> bool {
+        self.smallest <= key && self.largest >= key
+    }
+
+    /// Whether two tables may share a key.
+    pub(in crate::store) fn overlaps(&self, other: &Self) -> bool {
+        self.smallest <= other.largest && other.smallest <= self.largest
+    }
+}

@@ -1,0 +1,399 @@
+//! Reads a table.
+//!
+//! The index and the filter stay in memory; blocks come through the node's block cache, and
+//! are checked whenever they come from the disk.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+
+use super::block::{Block, Interval};
+use super::filter::Filter;
+use super::footer::{FOOTER_BYTES, Footer, VERSION};
+use super::index::{BlockSpan, Index};
+use super::properties::Properties;
+use super::{CRC_BYTES, checksum};
+use crate::codec::{DecodeError, Decoder};
+use crate::env::vfs::OpenMode;
+use crate::env::{File, Vfs};
+use crate::ids::Revision;
+use crate::store::block_cache::{BlockCache, BlockKey};
+use crate::store::iter::Direction;
+use crate::store::key::Place;
+use crate::store::row::NewRow;
+use crate::{Error, ErrorKind, Result};
+
+/// Bytes read at once by a cursor that will not come back.
+const AHEAD_BYTES: u64 = 256 << 10;
+
+/// An open table file. Whoever holds it may read it; once it is obsolete, the last one to let
+/// go removes the file.
+#[derive(Debug)]
+pub(in crate::store) struct Table {
+    pub(in crate::store) id: u64,
+    pub(in crate::store) len: u64,
+    pub(in crate::store) path: PathBuf,
+    pub(in crate::store) properties: Properties,
+    vfs: Arc<dyn Vfs>,
+    file: Arc<dyn File>,
+    salt: u64,
+    index: Index,
+    filter: Filter,
+    blocks: Arc<BlockCache>,
+    cached_as: u64,
+    obsolete: AtomicBool,
+}
+
+/// What becomes of blocks that were read from the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Fill {
+    /// They are kept in the block cache.
+    Cache,
+    /// They are read in long runs and forgotten: compaction must not wash out the cache.
+    Ahead,
+}
+
+impl Table {
+    /// Opens a file, and checks all of it but the data blocks.
+    ///
+    /// # Errors
+    /// `Corrupt` with the file and the offset of what is wrong; `Unsupported` for a newer format.
+    pub(in crate::store) fn open(
+        vfs: &Arc<dyn Vfs>,
+        path: PathBuf,
+        id: u64,
+        len: u64,
+        blocks: &Arc<BlockCache>,
+    ) -> Result<Self> {
+        let failed = |e| match e {
+            e if std::io::Error::kind(&e) == std::io::ErrorKind::NotFound => {
+                Error::corrupt(&path, 0, "the file is missing")
+            }
+            e => Error::io(format!("open table {}", path.display()), e),
+        };
+        let file = vfs.open(&path, OpenMode::Read).map_err(failed)?;
+        let found = file.len().map_err(failed)?;
+        let footer_at = len.checked_sub(FOOTER_BYTES as u64);
+        let Some(footer_at) = footer_at.filter(|_| found == len) else {
+            let problem = format!("{len} bytes were written");
+            return Err(Error::corrupt(&path, found, problem));
+        };
+        let bytes = read(file.as_ref(), &path, footer_at, FOOTER_BYTES)?;
+        let footer = Footer::decode(bytes, len).map_err(|e| damaged(&path, footer_at, &e))?;
+        if footer.version != VERSION {
+            let message = format!("{} has format {}", path.display(), footer.version);
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
+        if footer.id != id {
+            let problem = format!("this is table {}", footer.id);
+            return Err(Error::corrupt(&path, footer_at, problem));
+        }
+        let section = |at: BlockSpan| read_section(file.as_ref(), &path, footer.salt, at);
+        let index = Index::decode(section(footer.index)?, footer.index.offset)
+            .map_err(|e| damaged(&path, footer.index.offset, &e))?;
+        let filter = Filter::new(section(footer.filter)?)
+            .ok_or_else(|| Error::corrupt(&path, footer.filter.offset, "this is no filter"))?;
+        let mut input = Decoder::new(section(footer.properties)?);
+        let properties = Properties::decode(&mut input)
+            .and_then(|properties| input.end("properties").map(|()| properties))
+            .map_err(|e| damaged(&path, footer.properties.offset, &e))?;
+        blocks.add_resident(index.bytes() + filter.bytes());
+        Ok(Self {
+            id,
+            len,
+            properties,
+            vfs: Arc::clone(vfs),
+            salt: footer.salt,
+            index,
+            filter,
+            cached_as: blocks.file(),
+            blocks: Arc::clone(blocks),
+            obsolete: AtomicBool::new(false),
+            path,
+            file,
+        })
+    }
+
+    /// The newest version of a key not above `at`; a tombstone is `Some((_, None))`. `hash` is
+    /// the key's, by [`hash_key`](super::hash_key).
+    pub(in crate::store) fn get(
+        &self,
+        key: &[u8],
+        at: Revision,
+        hash: u64,
+    ) -> Result<Option<(Revision, Option<NewRow>)>> {
+        if self.properties.revision_min > at || !self.filter.may_contain(hash) {
+            return Ok(None);
+        }
+        let target = Place { key, revision: at };
+        let number = self.index.find(target);
+        let Some(span) = self.index.span(number) else {
+            return Ok(None);
+        };
+        let block = self.block(span, Fill::Cache)?;
+        // If the target lies between this block's last version and its separator, the next block
+        // begins with a key behind the separator's: it cannot hold the target's key either.
+        block.get(target).map_err(|e| self.damaged(span, &e))
+    }
+
+    /// Bytes of memory that the open table holds.
+    pub(in crate::store) fn resident_bytes(&self) -> usize {
+        self.index.bytes() + self.filter.bytes()
+    }
+
+    /// No manifest names the file any more: the last holder removes it.
+    pub(in crate::store) fn set_obsolete(&self) {
+        self.obsolete.store(true, Ordering::Release);
+    }
+
+    /// Reads a block, from the cache if it is there.
+    fn block(&self, span: BlockSpan, fill: Fill) -> Result<Block> {
+        let key = BlockKey {
+            file: self.cached_as,
+            offset: span.offset,
+        };
+        if fill == Fill::Cache
+            && let Some(bytes) = self.blocks.get(key)
+        {
+            return Block::new(bytes).map_err(|e| self.damaged(span, &e));
+        }
+        let bytes = read_section(self.file.as_ref(), &self.path, self.salt, span)?;
+        let block = Block::new(bytes.clone()).map_err(|e| self.damaged(span, &e))?;
+        if fill == Fill::Cache {
+            self.blocks.insert(key, bytes);
+        }
+        Ok(block)
+    }
+
+    fn damaged(&self, span: BlockSpan, error: &DecodeError) -> Error {
+        damaged(&self.path, span.offset, error)
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        self.blocks.remove_resident(self.resident_bytes());
+        if *self.obsolete.get_mut() {
+            // If this fails or a crash undoes it, the next open removes the file as an orphan.
+            let _ = self.vfs.remove(&self.path);
+        }
+    }
+}
+
+/// Walks the versions of a table in order or against it.
+pub(in crate::store) struct TableCursor {
+    table: Arc<Table>,
+    direction: Direction,
+    fill: Fill,
+    ahead: Ahead,
+    block_number: usize,
+    block: Block,
+    interval_number: usize,
+    interval: Interval,
+    position: Option<usize>,
+}
+
+/// A run of blocks read at once.
+#[derive(Default)]
+struct Ahead {
+    offset: u64,
+    bytes: Bytes,
+}
+
+impl TableCursor {
+    pub(in crate::store) fn new(table: Arc<Table>, direction: Direction, fill: Fill) -> Self {
+        Self {
+            table,
+            direction,
+            fill,
+            ahead: Ahead::default(),
+            block_number: 0,
+            block: Block::default(),
+            interval_number: 0,
+            interval: Interval::default(),
+            position: None,
+        }
+    }
+
+    /// Forward: to the first version at or behind `to`. Reverse: to the last one before it.
+    pub(in crate::store) fn seek(&mut self, to: Place<'_>) -> Result<()> {
+        let found = self.table.index.find(to);
+        let number = match self.direction {
+            Direction::Forward => found,
+            Direction::Reverse => found.min(self.table.index.len() - 1),
+        };
+        if !self.load_block(number)? {
+            return Ok(());
+        }
+        let interval = self.block.interval_of(to).map_err(|e| self.damaged(&e))?;
+        self.load_interval(interval)?;
+        let before = self.interval.before(to);
+        match self.direction {
+            Direction::Forward if before == self.interval.len() => self.next_interval(),
+            Direction::Forward => {
+                self.position = Some(before);
+                Ok(())
+            }
+            Direction::Reverse if before == 0 => self.previous_interval(),
+            Direction::Reverse => {
+                self.position = Some(before - 1);
+                Ok(())
+            }
+        }
+    }
+
+    /// Reverse: to the last version of the table.
+    pub(in crate::store) fn seek_to_last(&mut self) -> Result<()> {
+        if self.load_block(self.table.index.len() - 1)? {
+            self.load_interval(self.block.intervals() - 1)?;
+            self.position = Some(self.interval.len() - 1);
+        }
+        Ok(())
+    }
+
+    pub(in crate::store) fn place(&self) -> Option<Place<'_>> {
+        self.interval.place(self.position?)
+    }
+
+    pub(in crate::store) fn row(&self) -> Option<NewRow> {
+        self.interval.row(self.position?, &self.block)
+    }
+
+    pub(in crate::store) fn advance(&mut self) -> Result<()> {
+        let Some(position) = self.position else {
+            return Ok(());
+        };
+        match self.direction {
+            Direction::Forward if position + 1 == self.interval.len() => self.next_interval(),
+            Direction::Forward => {
+                self.position = Some(position + 1);
+                Ok(())
+            }
+            Direction::Reverse if position == 0 => self.previous_interval(),
+            Direction::Reverse => {
+                self.position = Some(position - 1);
+                Ok(())
+            }
+        }
+    }
+
+    fn next_interval(&mut self) -> Result<()> {
+        if self.interval_number + 1 < self.block.intervals() {
+            self.load_interval(self.interval_number + 1)?;
+        } else if self.load_block(self.block_number + 1)? {
+            self.load_interval(0)?;
+        } else {
+            return Ok(());
+        }
+        self.position = Some(0);
+        Ok(())
+    }
+
+    fn previous_interval(&mut self) -> Result<()> {
+        if self.interval_number > 0 {
+            self.load_interval(self.interval_number - 1)?;
+        } else if self.block_number > 0 && self.load_block(self.block_number - 1)? {
+            self.load_interval(self.block.intervals() - 1)?;
+        } else {
+            self.position = None;
+            return Ok(());
+        }
+        self.position = Some(self.interval.len() - 1);
+        Ok(())
+    }
+
+    /// Loads a block; `false`, and the end, if the table has no such block.
+    fn load_block(&mut self, number: usize) -> Result<bool> {
+        self.position = None;
+        let Some(span) = self.table.index.span(number) else {
+            return Ok(false);
+        };
+        self.block = match self.fill {
+            Fill::Cache => self.table.block(span, Fill::Cache)?,
+            Fill::Ahead => self.block_ahead(number, span)?,
+        };
+        self.block_number = number;
+        Ok(true)
+    }
+
+    fn load_interval(&mut self, number: usize) -> Result<()> {
+        self.block
+            .read_interval(number, &mut self.interval)
+            .map_err(|e| self.damaged(&e))?;
+        self.interval_number = number;
+        Ok(())
+    }
+
+    /// Takes a block out of the run read before, or reads the next run.
+    fn block_ahead(&mut self, number: usize, span: BlockSpan) -> Result<Block> {
+        let table = &self.table;
+        if span.offset < self.ahead.offset
+            || span.end() > self.ahead.offset + self.ahead.bytes.len() as u64
+        {
+            let mut end = span.end();
+            for next in (number + 1..).map_while(|number| table.index.span(number)) {
+                if next.end() - span.offset > AHEAD_BYTES {
+                    break;
+                }
+                end = next.end();
+            }
+            let len = usize::try_from(end - span.offset).map_err(|_| {
+                Error::corrupt(&table.path, span.offset, "a block larger than memory")
+            })?;
+            self.ahead = Ahead {
+                offset: span.offset,
+                bytes: read(table.file.as_ref(), &table.path, span.offset, len)?,
+            };
+        }
+        let start = usize::try_from(span.offset - self.ahead.offset).unwrap_or(usize::MAX);
+        let end = start.saturating_add(span.len as usize);
+        let section = match self.ahead.bytes.get(start..end) {
+            Some(_) => self.ahead.bytes.slice(start..end),
+            None => Bytes::new(),
+        };
+        let body = check_section(&table.path, table.salt, span, section)?;
+        Block::new(body).map_err(|e| table.damaged(span, &e))
+    }
+
+    fn damaged(&self, error: &DecodeError) -> Error {
+        let span = self.table.index.span(self.block_number);
+        let offset = span.map_or(0, |span| span.offset);
+        damaged(&self.table.path, offset, error)
+    }
+}
+
+/// Reads a section's body, and checks it.
+fn read_section(file: &dyn File, path: &Path, salt: u64, at: BlockSpan) -> Result<Bytes> {
+    let bytes = read(file, path, at.offset, at.len as usize)?;
+    check_section(path, salt, at, bytes)
+}
+
+fn check_section(path: &Path, salt: u64, at: BlockSpan, section: Bytes) -> Result<Bytes> {
+    let intact = section
+        .split_last_chunk::<CRC_BYTES>()
+        .is_some_and(|(body, crc)| checksum(salt, at.offset, body) == u32::from_le_bytes(*crc));
+    if !intact {
+        return Err(Error::corrupt(path, at.offset, "the checksum is wrong"));
+    }
+    Ok(section.slice(..section.len() - CRC_BYTES))
+}
+
+fn read(file: &dyn File, path: &Path, offset: u64, len: usize) -> Result<Bytes> {
+    let mut bytes = vec![0; len];
+    match file.read_exact_at(&mut bytes, offset) {
+        Ok(()) => Ok(bytes.into()),
+        Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
+            Err(Error::corrupt(path, offset, "the file ends too early"))
+        }
+        Err(e) => {
+            let context = format!("read table {} at {offset}", path.display());
+            Err(Error::io(context, e))
+        }
+    }
+}
+
+fn damaged(path: &Path, offset: u64, error: &DecodeError) -> Error {
+    Error::corrupt(path, offset, error)
+}

@@ -1,0 +1,243 @@
+//! Writes a table: versions in order, then what finds and checks them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::block::BlockBuilder;
+use super::checksum;
+use super::filter::FilterBuilder;
+use super::footer::{Footer, VERSION};
+use super::index::{BlockSpan, IndexBuilder};
+use super::properties::Properties;
+use crate::codec::Encoder;
+use crate::env::vfs::OpenMode;
+use crate::env::{File, Vfs};
+use crate::ids::Revision;
+use crate::store::key::Place;
+use crate::store::row::RowParts;
+use crate::{Error, Result};
+
+/// Bytes gathered before they are handed to the file.
+const WRITE_BYTES: usize = 256 << 10;
+
+/// A table that is being written; its file is removed again if it is dropped unfinished.
+#[derive(Debug)]
+pub(in crate::store) struct TableWriter {
+    file: Arc<dyn File>,
+    unpublished: UnpublishedFile,
+    id: u64,
+    salt: u64,
+    block_bytes: usize,
+    out: Vec<u8>,
+    written: u64,
+    block: BlockBuilder,
+    last_block: Option<BlockSpan>,
+    index: IndexBuilder,
+    filter: FilterBuilder,
+    smallest: Bytes,
+    last_key: Vec<u8>,
+    last_revision: Revision,
+    entries: u64,
+    revision_min: Revision,
+    revision_max: Revision,
+}
+
+/// A finished and synced table file that no manifest names yet: it is removed if this is
+/// dropped before [`WrittenTable::publish`].
+#[derive(Debug)]
+pub(in crate::store) struct WrittenTable {
+    pub(in crate::store) id: u64,
+    pub(in crate::store) len: u64,
+    pub(in crate::store) properties: Properties,
+    unpublished: UnpublishedFile,
+}
+
+#[derive(Debug)]
+struct UnpublishedFile {
+    vfs: Arc<dyn Vfs>,
+    path: PathBuf,
+    keep: bool,
+}
+
+impl TableWriter {
+    /// Creates the file.
+    pub(in crate::store) fn create(
+        vfs: &Arc<dyn Vfs>,
+        path: PathBuf,
+        id: u64,
+        salt: u64,
+        block_bytes: usize,
+    ) -> Result<Self> {
+        let file = vfs
+            .open(&path, OpenMode::CreateNew)
+            .map_err(|e| Error::io(format!("create table {}", path.display()), e))?;
+        Ok(Self {
+            file,
+            unpublished: UnpublishedFile {
+                vfs: Arc::clone(vfs),
+                path,
+                keep: false,
+            },
+            id,
+            salt,
+            block_bytes,
+            out: Vec::with_capacity(WRITE_BYTES + 2 * block_bytes),
+            written: 0,
+            block: BlockBuilder::default(),
+            last_block: None,
+            index: IndexBuilder::default(),
+            filter: FilterBuilder::default(),
+            smallest: Bytes::new(),
+            last_key: Vec::new(),
+            last_revision: Revision(0),
+            entries: 0,
+            revision_min: Revision(u64::MAX),
+            revision_max: Revision(0),
+        })
+    }
+
+    /// Appends a version; places must grow.
+    pub(in crate::store) fn add(
+        &mut self,
+        place: Place<'_>,
+        row: Option<RowParts<'_>>,
+    ) -> Result<()> {
+        let last = Place {
+            key: &self.last_key,
+            revision: self.last_revision,
+        };
+        assert!(
+            self.entries == 0 || last < place,
+            "versions come in order and only once"
+        );
+        let entry_bytes = place.key.len() + row.map_or(0, |row| row.value.len());
+        if !self.block.is_empty() && self.block.len() + entry_bytes > self.block_bytes {
+            self.end_block()?;
+        }
+        if let Some(span) = self.last_block.take_if(|_| self.block.is_empty()) {
+            let last = Place {
+                key: &self.last_key,
+                revision: self.last_revision,
+            };
+            self.index.add(last, Some(place), span);
+        }
+        self.block.add(place, row);
+        self.filter.add(place.key);
+        if self.entries == 0 {
+            self.smallest = Bytes::copy_from_slice(place.key);
+        }
+        self.last_key.clear();
+        self.last_key.extend_from_slice(place.key);
+        self.last_revision = place.revision;
+        self.entries += 1;
+        self.revision_min = self.revision_min.min(place.revision);
+        self.revision_max = self.revision_max.max(place.revision);
+        Ok(())
+    }
+
+    /// Bytes of data so far.
+    pub(in crate::store) fn bytes(&self) -> u64 {
+        self.written + self.out.len() as u64 + self.block.len() as u64
+    }
+
+    /// Writes the rest, and syncs the file. Its name is the caller's to sync.
+    pub(in crate::store) fn finish(mut self) -> Result<WrittenTable> {
+        assert!(self.entries > 0, "a table holds something");
+        self.end_block()?;
+        if let Some(span) = self.last_block {
+            let last = Place {
+                key: &self.last_key,
+                revision: self.last_revision,
+            };
+            self.index.add(last, None, span);
+        }
+        let properties = Properties {
+            smallest: std::mem::take(&mut self.smallest),
+            largest: Bytes::copy_from_slice(&self.last_key),
+            entries: self.entries,
+            revision_min: self.revision_min,
+            revision_max: self.revision_max,
+        };
+        let index = std::mem::take(&mut self.index).finish();
+        let filter = self.filter.finish();
+        let mut encoded = Encoder::new();
+        properties.encode(&mut encoded);
+        let footer = Footer {
+            index: self.section(&index),
+            filter: self.section(&filter),
+            properties: self.section(&encoded.into_vec()),
+            id: self.id,
+            salt: self.salt,
+            version: VERSION,
+        };
+        self.out.extend_from_slice(&footer.encode());
+        self.write_out()?;
+        self.file
+            .sync_data()
+            .map_err(|e| Error::io(format!("sync table {}", self.unpublished.path.display()), e))?;
+        Ok(WrittenTable {
+            id: self.id,
+            len: self.written,
+            properties,
+            unpublished: self.unpublished,
+        })
+    }
+
+    fn end_block(&mut self) -> Result<()> {
+        let mut block = std::mem::take(&mut self.block);
+        self.last_block = Some(self.section(block.finish()));
+        block.clear();
+        self.block = block;
+        if self.out.len() >= WRITE_BYTES {
+            self.write_out()?;
+        }
+        Ok(())
+    }
+
+    /// Appends a body and its checksum.
+    fn section(&mut self, body: &[u8]) -> BlockSpan {
+        let offset = self.written + self.out.len() as u64;
+        self.out.extend_from_slice(body);
+        let crc = checksum(self.salt, offset, body);
+        self.out.extend_from_slice(&crc.to_le_bytes());
+        BlockSpan {
+            offset,
+            len: u32::try_from(body.len() + super::CRC_BYTES)
+                .expect("rows and tables end far below 4 GiB"),
+        }
+    }
+
+    fn write_out(&mut self) -> Result<()> {
+        self.file.write_at(&self.out, self.written).map_err(|e| {
+            Error::io(
+                format!("write table {}", self.unpublished.path.display()),
+                e,
+            )
+        })?;
+        self.written += self.out.len() as u64;
+        self.out.clear();
+        Ok(())
+    }
+}
+
+impl WrittenTable {
+    /// The manifest names the file now, or may do so: it stays.
+    pub(in crate::store) fn publish(&mut self) {
+        self.unpublished.keep = true;
+    }
+
+    pub(in crate::store) fn path(&self) -> &std::path::Path {
+        &self.unpublished.path
+    }
+}
+
+impl Drop for UnpublishedFile {
+    fn drop(&mut self) {
+        if !self.keep {
+            // If even this fails, the next open removes the file: no manifest names it.
+            let _ = self.vfs.remove(&self.path);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What a reader sees: the memtables and tables of one moment.
+//!
+//! A [`Version`] is never changed. Readers take the newest one under a lock held for one
+//! reference count, then work undisturbed; freeze, flush and compaction put a new one in place.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::memtable::Memtable;
+use super::table::{Properties, Table};
+
+/// L0 and six levels below it: with factor ten far more than any disk.
+pub(super) const LEVELS: usize = 7;
+
+/// One moment of a store.
+#[derive(Clone, Debug)]
+pub(super) struct Version {
+    pub(super) active: Arc<Memtable>,
+    /// The newest first.
+    pub(super) frozen: Vec<Frozen>,
+    pub(super) levels: Levels,
+    /// The newest durable checkpoint; it describes the state that the levels hold.
+    pub(super) checkpoint: Option<Bytes>,
+}
+
+/// A memtable that is written no more, and the checkpoint that it completes.
+#[derive(Clone, Debug)]
+pub(super) struct Frozen {
+    pub(super) memtable: Arc<Memtable>,
+    pub(super) checkpoint: Bytes,
+}
+
+/// Tables of all levels. L0 has the newest first, and its tables may overlap; below, tables
+/// stand in key order and share no key.
+#[derive(Clone, Debug)]
+pub(super) struct Levels {
+    levels: [Level; LEVELS],
+}
+
+/// Tables of one level; shared, so that a scan takes them all for one reference count.
+pub(super) type Level = Arc<Vec<Arc<Table>>>;
+
+impl Levels {
+    /// Puts tables into their levels, and in order.
+    pub(super) fn new(tables: impl IntoIterator<Item = (usize, Arc<Table>)>) -> Self {
+        let mut levels: [Vec<Arc<Table>>; LEVELS] = Default::default();
+        for (level, table) in tables {
+            levels[level].push(table);
+        }
+        Self {
+            levels: levels.map(Arc::new),
+        }
+        .sorted()
+    }
+
+    pub(super) fn level(&self, level: usize) -> &Level {
+        &self.levels[level]
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Level> {
+        self.levels.iter()
+    }
+
+    /// Every table with its level.
+    pub(super) fn tables(&self) -> impl Iterator<Item = (usize, &Arc<Table>)> {
+        self.levels
+            .iter()
+            .enumerate()
+            .flat_map(|(level, tables)| tables.iter().map(move |table| (level, table)))
+    }
+
+    /// The levels after an edit.
+    pub(super) fn edited(&self, added: &[(usize, Arc<Table>)], removed: &[(usize, u64)]) -> Self {
+        let kept = self
+            .tables()
+            .filter(|(level, table)| !removed.contains(&(*level, table.id)))
+            .map(|(level, table)| (level, Arc::clone(table)));
+        Self::new(kept.chain(added.iter().cloned()))
+    }
+
+    /// The first pair of tables of one level below L0 that share a key; there must be none.
+    pub(super) fn overlap(&self) -> Option<(&Table, &Table)> {
+        self.levels[1..].iter().find_map(|level| {
+            level.windows(2).find_map(|pair| match pair {
+                [a, b] if a.properties.overlaps(&b.properties) => Some((a.as_ref(), b.as_ref())),
+                _ => None,
+            })
+        })
+    }
+
+    fn sorted(mut self) -> Self {
+        for (number, level) in self.levels.iter_mut().enumerate() {
+            let tables = Arc::make_mut(level);
+            if number == 0 {
+                tables.sort_unstable_by_key(|table| std::cmp::Reverse(table.id));
+            } else {
+                tables.sort_unstable_by(|a, b| a.properties.smallest.cmp(&b.properties.smallest));
+            }
+        }
+        self
+    }
+}
+
+/// The one table of a level below L0 that may hold a key.
+pub(super) fn table_of<'a>(level: &'a Level, key: &[u8]) -> Option<&'a Arc<Table>> {
+    let table = level.get(level.partition_point(|table| table.properties.largest < key))?;
+    table.properties.covers(key).then_some(table)
+}
+
+/// The tables of a level below L0 that share keys with the given bounds.
+pub(super) fn tables_within<'a>(level: &'a Level, bounds: &Properties) -> &'a [Arc<Table>] {
+    let from = level.partition_point(|table| table.properties.largest < bounds.smallest);
+    let until = level.partition_point(|table| table.properties.smallest <= bounds.largest);
+    level.get(from..until).unwrap_or_default()
+}

@@ -1,0 +1,342 @@
+//! The script language: what a situation does, and how its answers read.
+//!
+//! ```text
+//! put KEYSPACE KEY VALUE · delete KEYSPACE KEY · publish TOPIC KEY VALUE
+//! commit exists@KS/KEY absent@KS/KEY revision@KS/KEY=N value@KS/KEY=V
+//!        put@KS/KEY=V delete@KS/KEY publish@TOPIC/KEY=V offset@TOPIC/PARTITION/GROUP=N
+//!        [session=S number=N acked=N]
+//! get KS KEY [at=REV] · scan KS [prefix= after= limit= at= reverse=true keys=true] · count KS [prefix=]
+//! fetch TOPIC PARTITION FROM [limit=N] · topic NAME · topics · keyspaces · view
+//! create-keyspace NAME · create-topic NAME PARTITIONS · session · close SESSION
+//! tick · boot NODE N · floor REV · wait MS · checkpoint · reopen
+//! ```
+
+use std::error::Error as StdError;
+use std::fmt::Write as _;
+use std::str::FromStr;
+
+use bytes::Bytes;
+use engine::command::{Command, Commit, Guard, NewMessage, Op, OpResult, Outcome, Request, RowRef};
+use engine::ids::{Boot, NodeId, Offset, PartitionId, Revision, SessionId};
+use engine::query::{FetchRequest, RowView, ScanRequest};
+use engine::replica::Replica;
+use goldenscript::{Argument, ArgumentConsumer, Command as Line, Context, Runner};
+
+type Fallible<T> = Result<T, Box<dyn StdError>>;
+
+/// Something that decides commands: an embedded engine, a cluster.
+pub(crate) trait World {
+    /// Decides one command.
+    fn execute(&mut self, command: Command) -> Fallible<Outcome>;
+
+    /// Where the reads go.
+    fn replica(&self) -> Replica;
+
+    /// Stops and starts again on the same disk.
+    fn reopen(&mut self) -> Fallible<()>;
+
+    /// Lets the clock run.
+    fn wait(&mut self, ms: u64);
+}
+
+/// Runs a script in a world.
+pub(crate) struct Script<W>(pub(crate) W);
+
+impl<W: World> Runner for Script<W> {
+    type Command = Line;
+
+    fn run(&mut self, line: &Line, _: &Context) -> Fallible<String> {
+        let mut args = line.consume_args();
+        let mut word = |name: &'static str| -> Fallible<String> {
+            Ok(args
+                .next_pos()
+                .ok_or_else(|| format!("{name} is missing"))?
+                .to_owned())
+        };
+        let command = match line.name.as_str() {
+            "put" => {
+                let row = RowRef {
+                    keyspace: word("keyspace")?,
+                    key: word("key")?.into(),
+                };
+                commit(vec![Op::Put {
+                    row,
+                    value: word("value")?.into(),
+                }])
+            }
+            "delete" => {
+                let row = RowRef {
+                    keyspace: word("keyspace")?,
+                    key: word("key")?.into(),
+                };
+                commit(vec![Op::Delete { row }])
+            }
+            "publish" => {
+                let topic = word("topic")?;
+                commit(vec![publish(topic, &word("key")?, &word("value")?)])
+            }
+            "create-keyspace" => Command::CreateKeyspace {
+                name: word("name")?,
+            },
+            "create-topic" => {
+                let name = word("name")?;
+                Command::CreateTopic {
+                    name,
+                    partitions: word("partitions")?.parse()?,
+                }
+            }
+            "session" => Command::OpenSession,
+            "close" => Command::CloseSession {
+                session: SessionId(word("session")?.parse()?),
+            },
+            "tick" => Command::Tick,
+            "boot" => Command::NodeStarted {
+                node: NodeId(word("node")?.parse()?),
+                boot: Boot(word("boot")?.parse()?),
+            },
+            "floor" => Command::RaiseFloor {
+                revision: Revision(word("revision")?.parse()?),
+            },
+            "commit" => parse_commit(line)?,
+            _ => return self.other(line),
+        };
+        Ok(show_outcome(&self.0.execute(command)?))
+    }
+}
+
+impl<W: World> Script<W> {
+    fn other(&mut self, line: &Line) -> Fallible<String> {
+        let mut args = line.consume_args();
+        let replica = self.0.replica();
+        let mut out = String::new();
+        match line.name.as_str() {
+            "get" => {
+                let keyspace = positional(args.next_pos())?;
+                let row = RowRef {
+                    keyspace,
+                    key: positional(args.next_pos())?.into(),
+                };
+                let at = option::<u64>(&mut args, "at")?.map(Revision);
+                let answer = replica.get(&row, at)?;
+                match answer.row {
+                    Some(row) => writeln!(out, "{} at {}", show_row(&row), answer.revision)?,
+                    None => writeln!(out, "absent at {}", answer.revision)?,
+                }
+            }
+            "scan" => {
+                let page = replica.scan(&ScanRequest {
+                    keyspace: positional(args.next_pos())?,
+                    prefix: option::<String>(&mut args, "prefix")?
+                        .unwrap_or_default()
+                        .into(),
+                    after: option::<String>(&mut args, "after")?.map(Bytes::from),
+                    at: option::<u64>(&mut args, "at")?.map(Revision),
+                    reverse: option(&mut args, "reverse")?.unwrap_or(false),
+                    keys_only: option(&mut args, "keys")?.unwrap_or(false),
+                    limit: option(&mut args, "limit")?.unwrap_or(0),
+                })?;
+                for row in &page.rows {
+                    writeln!(out, "{}", show_row(row))?;
+                }
+                let more = if page.more { ", more follow" } else { "" };
+                writeln!(out, "{} rows at {}{more}", page.rows.len(), page.revision)?;
+            }
+            "count" => {
+                let keyspace = positional(args.next_pos())?;
+                let prefix = option::<String>(&mut args, "prefix")?.unwrap_or_default();
+                let (count, revision) = replica.count(&keyspace, prefix.as_bytes(), None)?;
+                writeln!(out, "{count} rows at {revision}")?;
+            }
+            "fetch" => {
+                let answer = replica.fetch(&FetchRequest {
+                    topic: positional(args.next_pos())?,
+                    partition: PartitionId(positional(args.next_pos())?.parse()?),
+                    from: Offset(positional(args.next_pos())?.parse()?),
+                    limit: option(&mut args, "limit")?.unwrap_or(0),
+                })?;
+                for message in &answer.messages {
+                    let key = message.body.key.as_deref().unwrap_or_default();
+                    let (key, value) = (text(key), text(&message.body.value));
+                    writeln!(
+                        out,
+                        "{}: {key}={value} at {}",
+                        message.offset, message.revision
+                    )?;
+                }
+                writeln!(out, "end {}", answer.end)?;
+            }
+            "topic" => {
+                let view = replica.topic(&positional(args.next_pos())?)?;
+                for (place, partition) in view.partitions.iter().enumerate() {
+                    writeln!(
+                        out,
+                        "partition {place}: {}..{}",
+                        partition.start, partition.end
+                    )?;
+                }
+                for group in &view.consumer_groups {
+                    let next: Vec<_> = group
+                        .next
+                        .iter()
+                        .map(|next| next.map_or("-".to_owned(), |next| next.to_string()))
+                        .collect();
+                    writeln!(out, "group {}: next {}", group.name, next.join(" "))?;
+                }
+            }
+            "topics" => writeln!(out, "{}", replica.topics().join(" "))?,
+            "keyspaces" => writeln!(out, "{}", replica.keyspaces().join(" "))?,
+            "view" => {
+                let view = replica.view();
+                writeln!(out, "revision {} floor {}", view.revision, view.floor)?;
+            }
+            "wait" => self.0.wait(positional(args.next_pos())?.parse()?),
+            "checkpoint" => {
+                replica.begin_checkpoint()?;
+                replica.wait_for_checkpoint()?;
+            }
+            "reopen" => {
+                let before = replica.view();
+                drop(replica);
+                self.0.reopen()?;
+                let after = self.0.replica().view();
+                if (before.digest, before.revision) != (after.digest, after.revision) {
+                    return Err(format!("{before:?} became {after:?}").into());
+                }
+            }
+            name => return Err(format!("no command is called {name}").into()),
+        }
+        args.reject_next()?;
+        Ok(out)
+    }
+}
+
+fn parse_commit(line: &Line) -> Fallible<Command> {
+    let mut args = line.consume_args();
+    let session = option::<u64>(&mut args, "session")?;
+    let request = match session {
+        Some(session) => Some(Request {
+            session: SessionId(session),
+            number: option(&mut args, "number")?.unwrap_or(0),
+            acked_below: option(&mut args, "acked")?.unwrap_or(0),
+        }),
+        None => None,
+    };
+    let mut commit = Commit {
+        request,
+        ..Commit::default()
+    };
+    for argument in args {
+        let (step, value) = match argument {
+            Argument::KeyValue(step, value) => (step.as_str(), value.as_str()),
+            Argument::Positional(step) => (step.as_str(), ""),
+            _ => return Err("an argument of an unknown kind".into()),
+        };
+        let (verb, name) = step.split_once('@').ok_or("a step reads verb@object")?;
+        let (space, key) = name.split_once('/').ok_or("an object reads space/key")?;
+        let row = || RowRef {
+            keyspace: space.to_owned(),
+            key: Bytes::from(key.to_owned()),
+        };
+        let bytes = Bytes::from(value.to_owned());
+        match verb {
+            "exists" => commit.guards.push(Guard::Exists(row())),
+            "absent" => commit.guards.push(Guard::Absent(row())),
+            "revision" => {
+                commit
+                    .guards
+                    .push(Guard::RevisionIs(row(), Revision(value.parse()?)));
+            }
+            "value" => commit.guards.push(Guard::ValueIs(row(), bytes)),
+            "put" => commit.ops.push(Op::Put {
+                row: row(),
+                value: bytes,
+            }),
+            "delete" => commit.ops.push(Op::Delete { row: row() }),
+            "publish" => commit.ops.push(publish(space.to_owned(), key, value)),
+            "offset" => {
+                let (partition, group) = key.split_once('/').ok_or("topic/partition/group")?;
+                commit.ops.push(Op::CommitOffset {
+                    topic: space.to_owned(),
+                    partition: PartitionId(partition.parse()?),
+                    consumer_group: group.to_owned(),
+                    next: Offset(value.parse()?),
+                });
+            }
+            _ => return Err(format!("no step is called {verb}").into()),
+        }
+    }
+    Ok(Command::Commit(commit))
+}
+
+fn commit(ops: Vec<Op>) -> Command {
+    Command::Commit(Commit {
+        ops,
+        ..Commit::default()
+    })
+}
+
+/// A message; the key `"-"` stands for none.
+fn publish(topic: String, key: &str, value: &str) -> Op {
+    let key = (key != "-").then(|| Bytes::from(key.to_owned()));
+    let message = NewMessage {
+        key,
+        value: Bytes::from(value.to_owned()),
+        headers: Vec::new(),
+    };
+    Op::Publish {
+        topic,
+        partition: None,
+        message,
+    }
+}
+
+fn positional(argument: Option<&str>) -> Fallible<String> {
+    Ok(argument.ok_or("an argument is missing")?.to_owned())
+}
+
+fn option<T: FromStr>(args: &mut ArgumentConsumer<'_>, key: &str) -> Fallible<Option<T>>
+where
+    T::Err: StdError + 'static,
+{
+    Ok(args.take_key(key).map(str::parse).transpose()?)
+}
+
+fn show_outcome(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Committed { revision, results } => {
+            let results: Vec<_> = results
+                .iter()
+                .map(|result| match result {
+                    OpResult::Put { version } => format!("version {version}"),
+                    OpResult::Deleted { existed: true } => "deleted".to_owned(),
+                    OpResult::Deleted { existed: false } => "was absent".to_owned(),
+                    OpResult::Published { partition, offset } => format!("at {partition}/{offset}"),
+                    OpResult::OffsetCommitted => "recorded".to_owned(),
+                })
+                .collect();
+            format!("revision {revision}: {}\n", results.join(", "))
+        }
+        Outcome::Refused(refusal) => format!("refused: {refusal}\n"),
+        Outcome::SessionOpened { session } => format!("session {session}\n"),
+        Outcome::KeyspaceCreated { keyspace, revision } => {
+            format!("keyspace {keyspace} at {revision}\n")
+        }
+        Outcome::TopicCreated { topic, revision } => format!("topic {topic} at {revision}\n"),
+        Outcome::Done => "done\n".to_owned(),
+    }
+}
+
+fn show_row(row: &RowView) -> String {
+    format!(
+        "{}={} created {} modified {} version {}",
+        text(&row.key),
+        text(&row.value),
+        row.create_revision,
+        row.mod_revision,
+        row.version
+    )
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
