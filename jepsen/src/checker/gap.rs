@@ -66,7 +66,10 @@ mod tests {
             }),
             "failed and unknown writes and reads do not count"
         );
-        assert_eq!(gap.map(|gap| gap.length()), Some(Duration::from_micros(480)));
+        assert_eq!(
+            gap.map(|gap| gap.length()),
+            Some(Duration::from_micros(480))
+        );
     }
 
     #[test]

@@ -26,9 +26,9 @@ pub fn check(calls: &[Call], state: &State) -> Vec<Violation> {
             None => violations.push(Violation::Phantom(format!(
                 "{name} at {place} was never produced"
             ))),
-            Some(End::Fail) => violations.push(Violation::Phantom(format!(
-                "{name} at {place} was refused"
-            ))),
+            Some(End::Fail) => {
+                violations.push(Violation::Phantom(format!("{name} at {place} was refused")));
+            }
             Some(End::Ok { .. } | End::Unknown) => {}
         }
     }

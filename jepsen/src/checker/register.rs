@@ -95,23 +95,21 @@ impl Register<'_> {
             .filter(|step| matches!(step.end, End::Ok { .. }) && !link_of.contains_key(step.value))
             .map(|step| Violation::Lost(format!("row {key} never went on from {}", step.value)))
             .collect();
-        let looks: Vec<(usize, &Look)> = self
-            .looks
-            .iter()
-            .filter_map(|look| match look.value {
-                None => Some((0, look)),
-                Some(value) => match link_of.get(value) {
-                    Some(link) => Some((*link, look)),
-                    None => {
-                        violations.push(Violation::Phantom(format!(
-                            "row {key} was read as {value}, which it never was"
-                        )));
-                        None
-                    }
-                },
-            })
-            .collect();
-        violations.extend(self.judge_time(key, &chain, &looks));
+        let mut looks: Vec<(usize, &Look)> = Vec::with_capacity(self.looks.len());
+        for look in &self.looks {
+            let Some(value) = look.value else {
+                looks.push((0, look));
+                continue;
+            };
+            if let Some(link) = link_of.get(value) {
+                looks.push((*link, look));
+            } else {
+                violations.push(Violation::Phantom(format!(
+                    "row {key} was read as {value}, which it never was"
+                )));
+            }
+        }
+        violations.extend(judge_time(key, &chain, &looks));
         violations
     }
 
@@ -139,58 +137,59 @@ impl Register<'_> {
         chain.reverse();
         Ok(chain)
     }
+}
 
-    fn judge_time(&self, key: &str, chain: &[&Step], looks: &[(usize, &Look)]) -> Vec<Violation> {
-        let mut violations = Vec::new();
-        // For each link: when it was first known to be there, by its step's answer or by a read.
-        let mut known_us = vec![u64::MAX; chain.len() + 1];
-        for (known_us, step) in known_us.iter_mut().skip(1).zip(chain) {
-            if let End::Ok { completed_us, .. } = step.end {
-                *known_us = *completed_us;
-            }
+/// Whether steps and reads follow each other in the chain as they did in time.
+fn judge_time(key: &str, chain: &[&Step], looks: &[(usize, &Look)]) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    // For each link: when it was first known to be there, by its step's answer or by a read.
+    let mut known_us = vec![u64::MAX; chain.len() + 1];
+    for (known_us, step) in known_us.iter_mut().skip(1).zip(chain) {
+        if let End::Ok { completed_us, .. } = step.end {
+            *known_us = *completed_us;
         }
-        for (link, look) in looks {
-            if let Some(known_us) = known_us.get_mut(*link) {
-                *known_us = look.completed_us.min(*known_us);
-            }
-        }
-        // From the end: when the first of all later links was known.
-        let mut later_known_us = u64::MAX;
-        let mut overtaken_us = vec![u64::MAX; known_us.len()];
-        for (overtaken_us, known_us) in overtaken_us.iter_mut().zip(&known_us).rev() {
-            *overtaken_us = later_known_us;
-            later_known_us = later_known_us.min(*known_us);
-        }
-        for (overtaken_us, step) in overtaken_us.iter().skip(1).zip(chain) {
-            if *overtaken_us < step.invoked_us {
-                violations.push(Violation::Reordered(format!(
-                    "row {key} was set to {} after a later value was known",
-                    step.value
-                )));
-            }
-        }
-        for (link, look) in looks {
-            let value = look.value.unwrap_or("absent");
-            if overtaken_us
-                .get(*link)
-                .is_some_and(|overtaken_us| *overtaken_us < look.invoked_us)
-            {
-                violations.push(Violation::Stale(format!(
-                    "row {key} was read as {value} after a later value was known"
-                )));
-            }
-            let began = link
-                .checked_sub(1)
-                .and_then(|index| chain.get(index))
-                .map(|step| step.invoked_us);
-            if began.is_some_and(|began| look.completed_us < began) {
-                violations.push(Violation::Phantom(format!(
-                    "row {key} was read as {value} before that was set"
-                )));
-            }
-        }
-        violations
     }
+    for (link, look) in looks {
+        if let Some(known_us) = known_us.get_mut(*link) {
+            *known_us = look.completed_us.min(*known_us);
+        }
+    }
+    // From the end: when the first of all later links was known.
+    let mut later_known_us = u64::MAX;
+    let mut overtaken_us = vec![u64::MAX; known_us.len()];
+    for (overtaken_us, known_us) in overtaken_us.iter_mut().zip(&known_us).rev() {
+        *overtaken_us = later_known_us;
+        later_known_us = later_known_us.min(*known_us);
+    }
+    for (overtaken_us, step) in overtaken_us.iter().skip(1).zip(chain) {
+        if *overtaken_us < step.invoked_us {
+            violations.push(Violation::Reordered(format!(
+                "row {key} was set to {} after a later value was known",
+                step.value
+            )));
+        }
+    }
+    for (link, look) in looks {
+        let value = look.value.unwrap_or("absent");
+        if overtaken_us
+            .get(*link)
+            .is_some_and(|overtaken_us| *overtaken_us < look.invoked_us)
+        {
+            violations.push(Violation::Stale(format!(
+                "row {key} was read as {value} after a later value was known"
+            )));
+        }
+        let began = link
+            .checked_sub(1)
+            .and_then(|index| chain.get(index))
+            .map(|step| step.invoked_us);
+        if began.is_some_and(|began| look.completed_us < began) {
+            violations.push(Violation::Phantom(format!(
+                "row {key} was read as {value} before that was set"
+            )));
+        }
+    }
+    violations
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! A process that got no answer writes nothing more, so a key has at most one write of unknown
 //! fate, and it is the last. The row's version tells how often it was really written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Violation;
 use crate::history::{Act, Call, End};
@@ -25,13 +25,13 @@ struct Expected {
 /// Judges all rows; those that are compared and set are left to [`register`](super::register).
 pub fn check(calls: &[Call], state: &State) -> Vec<Violation> {
     let mut expected: BTreeMap<&str, Expected> = BTreeMap::new();
-    let mut shared: BTreeMap<&str, ()> = BTreeMap::new();
+    let mut shared: BTreeSet<&str> = BTreeSet::new();
     for call in calls {
         let (key, value) = match &call.act {
             Act::Put { key, value } => (key, value.clone()),
             Act::Commit { row, sequence, .. } => (row, sequence.to_string()),
             Act::Cas { key, .. } => {
-                shared.insert(key, ());
+                shared.insert(key);
                 continue;
             }
             Act::Read { .. } | Act::Produce { .. } => continue,
@@ -40,14 +40,14 @@ pub fn check(calls: &[Call], state: &State) -> Vec<Violation> {
     }
     let mut violations: Vec<Violation> = expected
         .iter()
-        .flat_map(|(key, expected)| expected.judge(key, state))
+        .filter_map(|(key, expected)| expected.judge(key, state))
         .collect();
     violations.extend(
         state
             .rows
             .keys()
             .filter(|key| !expected.contains_key(key.as_str()))
-            .filter(|key| !shared.contains_key(key.as_str()))
+            .filter(|key| !shared.contains(key.as_str()))
             .map(|key| Violation::Phantom(format!("row {key} was never written"))),
     );
     violations

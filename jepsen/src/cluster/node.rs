@@ -111,17 +111,13 @@ impl Node {
     /// If it had to be killed, or ended with a failure.
     pub async fn stop(&mut self, patience: Duration) -> Result<()> {
         self.signal(Signal::TERM)?;
-        match self.wait(patience).await? {
-            Some(status) => {
-                self.process = None;
-                ensure!(status.success(), "node {} ended with {status}", self.id);
-                Ok(())
-            }
-            None => {
-                self.kill()?;
-                bail!("node {} did not stop within {patience:?}", self.id)
-            }
-        }
+        let Some(status) = self.wait(patience).await? else {
+            self.kill()?;
+            bail!("node {} did not stop within {patience:?}", self.id);
+        };
+        self.process = None;
+        ensure!(status.success(), "node {} ended with {status}", self.id);
+        Ok(())
     }
 
     /// Whether the process ended by itself, and how.

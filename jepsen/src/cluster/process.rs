@@ -1,17 +1,20 @@
 //! Starting the nodes, and waiting for what they say about themselves.
 
 use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use engine_client::{Client, ClientOptions, GroupStatus, NodeStatus};
+use serde_json::json;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 use super::node::{Addresses, Node};
 use super::ports;
 
+const OPTIONS: &str = "options.json";
 /// Between two looks at a node's status.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// A node that answers nothing for so long is asked again.
@@ -24,8 +27,8 @@ pub struct Plan {
     pub program: PathBuf,
     /// How many voters from the start.
     pub voters: u64,
-    /// Further arguments for every node.
-    pub arguments: Vec<OsString>,
+    /// Sizes and budgets of every node, as `engine::Options`; what is left out keeps its default.
+    pub options: serde_json::Value,
 }
 
 impl Plan {
@@ -34,7 +37,7 @@ impl Plan {
         Self {
             program,
             voters: 3,
-            arguments: Vec::new(),
+            options: json!({}),
         }
     }
 }
@@ -44,8 +47,8 @@ impl Plan {
 pub struct Cluster {
     // Before the folder, so that no process is left when the folder is removed.
     nodes: Vec<Node>,
-    plan: Plan,
-    cluster_id: u64,
+    program: PathBuf,
+    identity: u64,
     members: Vec<OsString>,
     folder: Option<TempDir>,
 }
@@ -54,6 +57,8 @@ impl Cluster {
     /// Starts all voters and waits until one of them leads.
     pub async fn start(plan: Plan) -> Result<Self> {
         let folder = TempDir::with_prefix("engine-jepsen-").context("make a folder")?;
+        fs::write(folder.path().join(OPTIONS), plan.options.to_string())
+            .context("write the options")?;
         let addresses = addresses(usize::try_from(plan.voters)?)?;
         let members = (1..)
             .zip(&addresses)
@@ -64,8 +69,8 @@ impl Cluster {
             .collect();
         let mut cluster = Self {
             nodes: Vec::new(),
-            plan,
-            cluster_id: rand::random_range(1..=u64::from(u32::MAX)),
+            program: plan.program,
+            identity: rand::random_range(1..=u64::from(u32::MAX)),
             members,
             folder: Some(folder),
         };
@@ -276,7 +281,7 @@ impl Cluster {
 
     fn make(&self, id: u64, addresses: Addresses, members: &[OsString]) -> Node {
         let folder = self.folder();
-        let mut command: Vec<OsString> = vec![self.plan.program.clone().into()];
+        let mut command: Vec<OsString> = vec![self.program.clone().into()];
         command.extend(["node", "run", "--node"].map(OsString::from));
         command.push(id.to_string().into());
         command.push("--data".into());
@@ -286,9 +291,10 @@ impl Cluster {
         command.push("--peer-listen".into());
         command.push(addresses.peer.clone().into());
         command.push("--cluster".into());
-        command.push(self.cluster_id.to_string().into());
+        command.push(self.identity.to_string().into());
         command.extend(members.iter().cloned());
-        command.extend(self.plan.arguments.iter().cloned());
+        command.push("--options".into());
+        command.push(folder.join(OPTIONS).into());
         let trace = folder.join(format!("node-{id}.log"));
         Node::new(id, addresses, command, trace)
     }
