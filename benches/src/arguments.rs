@@ -92,7 +92,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
     text.parse()
         .ok()
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .filter(|length| *length <= Duration::from_secs(24 * 60 * 60))
+        .filter(|length| *length <= Duration::from_hours(24))
         .ok_or_else(|| format!("write a number of seconds, for example 0.5, instead of {text:?}"))
 }
 

@@ -80,12 +80,12 @@ pub async fn measure(
     let began = Instant::now();
     load.count();
     tokio::time::sleep(arguments.seconds).await;
-    let outcome = load.stop();
+    load.stop();
     let length = began.elapsed();
     let own_after = cpu::used(std::process::id());
     let mut cpu_after = before.clone();
     cpu_after.look_at_cpu();
-    let outcome = outcome.await?;
+    let outcome = load.finish().await?;
     let after = Nodes::look(&observer).await?;
     ensure!(
         outcome.operations > 0,
@@ -119,7 +119,7 @@ pub async fn measure(
         client_cpu_us: micros(
             own_after
                 .zip(own_before)
-                .map(|(after, before)| after - before),
+                .map(|(after, before)| after.saturating_sub(before)),
         ),
         leader_cpu_us: micros(cpu.leader_cpu),
         followers_cpu_us: micros(cpu.followers_cpu),

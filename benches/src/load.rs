@@ -67,9 +67,13 @@ impl Load {
         self.phase.store(COUNTING, Ordering::Release);
     }
 
-    /// From now on they count no longer; waits for the open ones.
-    pub async fn stop(mut self) -> Result<Outcome> {
+    /// From now on they count no longer, and no new ones are sent.
+    pub fn stop(&self) {
         self.phase.store(STOPPED, Ordering::Release);
+    }
+
+    /// Waits for the requests that are open after [`stop`](Self::stop).
+    pub async fn finish(mut self) -> Result<Outcome> {
         let mut outcome = Outcome {
             operations: 0,
             errors: 0,
