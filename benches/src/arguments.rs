@@ -21,9 +21,13 @@ pub struct Arguments {
     )]
     pub endpoints: Vec<String>,
 
-    /// Start three nodes on this machine in a folder of their own, and stop them afterwards
+    /// Start nodes on this machine in a folder of their own, and stop them afterwards
     #[arg(long, conflicts_with = "endpoints")]
     pub spawn: bool,
+
+    /// How many nodes --spawn starts: 1, 3 or 5
+    #[arg(long, value_name = "COUNT", default_value_t = 3)]
+    pub nodes: u64,
 
     /// The program that --spawn starts; the engine-cli beside this program if not named
     #[arg(long, value_name = "FILE", requires = "spawn")]

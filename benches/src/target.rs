@@ -1,4 +1,4 @@
-//! What is measured: nodes that were named, those of `engine-cli dev up`, or three of its own.
+//! What is measured: nodes that were named, those of `engine-cli dev up`, or some of its own.
 
 use std::fs;
 use std::path::Path;
@@ -40,7 +40,11 @@ impl Target {
                 Some(program) => program.clone(),
                 None => binary::beside()?,
             };
-            let cluster = Cluster::start(Plan::new(program)).await?;
+            let plan = Plan {
+                voters: arguments.nodes,
+                ..Plan::new(program)
+            };
+            let cluster = Cluster::start(plan).await?;
             return Ok(Self {
                 endpoints: cluster.client_addresses(),
                 spawned: Some(cluster),
