@@ -87,7 +87,9 @@ impl Load {
             for latency in counted.latencies {
                 outcome.operations += 1;
                 let nanoseconds = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
-                outcome.latencies.saturating_record(nanoseconds);
+                // Not `saturating_record`: that one does not let the histogram grow.
+                let recorded = outcome.latencies.record(nanoseconds);
+                recorded.context("record a latency")?;
             }
         }
         Ok(outcome)
