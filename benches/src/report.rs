@@ -92,9 +92,10 @@ impl Report {
         )?;
         writeln!(
             to,
-            "{} nodes; durability of writes: {}; {}. {} keys of 16 B, values of {} B, messages of \
+            "{} {}; durability of writes: {}; {}. {} keys of 16 B, values of {} B, messages of \
              {} B over {} partitions; warm-up {} s.\n",
             settings.nodes,
+            if settings.nodes == 1 { "node" } else { "nodes" },
             settings.durability,
             if settings.sessions {
                 "exactly once (sessions)"

@@ -139,6 +139,17 @@ impl Cluster {
         Ok(())
     }
 
+    /// Asks all nodes to end, as an operator would, and waits.
+    ///
+    /// # Errors
+    /// If one of them had to be killed, or ended with a failure.
+    pub async fn stop_all(&mut self, patience: Duration) -> Result<()> {
+        for node in self.nodes.iter_mut().filter(|node| node.pid().is_some()) {
+            node.stop(patience).await?;
+        }
+        Ok(())
+    }
+
     /// Starts one more node, empty and in no group yet: `Cluster.AddLearner` invites it.
     pub async fn start_empty(&mut self) -> Result<u64> {
         let id = self.nodes.iter().map(|node| node.id).max().unwrap_or(0) + 1;

@@ -93,6 +93,10 @@ async fn every_acknowledged_write_survives_kills() {
             metrics.rss_bytes >> 20
         ));
     }
+    cluster
+        .stop_all(PATIENCE)
+        .await
+        .expect("every node ends when it is asked to");
 }
 
 /// Waits until a node that was down has applied what the others had when it came back.
