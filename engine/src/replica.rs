@@ -99,7 +99,7 @@ struct Inner {
     published: AtomicU64,
     floor: AtomicU64,
     now_ms: AtomicU64,
-    boots: RwLock<Arc<BTreeMap<NodeId, Boot>>>,
+    boots: RwLock<BTreeMap<NodeId, Boot>>,
     /// Frozen and not yet durable, oldest first.
     freezing: Mutex<VecDeque<PartitionLengths>>,
     flushed: Condvar,
@@ -159,7 +159,7 @@ impl Replica {
             published: AtomicU64::new(state.revision.0),
             floor: AtomicU64::new(state.floor.0),
             now_ms: AtomicU64::new(state.now_ms),
-            boots: RwLock::new(Arc::new(state.boots.clone())),
+            boots: RwLock::new(state.boots.clone()),
             writer: Mutex::new(Writer {
                 state,
                 uncovered_bytes: 0,
@@ -277,7 +277,7 @@ impl Replica {
     }
 
     /// The last announced start of each node.
-    pub fn boots(&self) -> Arc<BTreeMap<NodeId, Boot>> {
+    pub fn boots(&self) -> BTreeMap<NodeId, Boot> {
         self.inner.boots.read().clone()
     }
 
@@ -335,8 +335,8 @@ impl Replica {
 impl Inner {
     /// Shows readers what an entry has changed beside names.
     fn publish(&self, state: &State) {
-        if **self.boots.read() != state.boots {
-            *self.boots.write() = Arc::new(state.boots.clone());
+        if *self.boots.read() != state.boots {
+            self.boots.write().clone_from(&state.boots);
         }
         self.now_ms.store(state.now_ms, Ordering::Release);
         self.floor.store(state.floor.0, Ordering::Release);
