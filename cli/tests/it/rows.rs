@@ -12,7 +12,8 @@ fn a_file_of_records_is_imported_and_read_again() {
     let imported = cluster.json(&["kv", "import", "-k", "packages", "--key", "name", SAMPLE]);
     assert_eq!(number(&imported, "records"), SAMPLE_RECORDS);
     assert_eq!(imported.get("keyspace_created"), Some(&Value::Bool(true)));
-    assert_eq!(cluster.ok(&["keyspace", "ls"]).trim(), "packages");
+    let keyspaces = cluster.ok(&["keyspace", "ls"]);
+    assert!(keyspaces.lines().any(|name| name == "packages"));
     assert_eq!(
         cluster.ok(&["kv", "count", "-k", "packages"]).trim(),
         "1000"
