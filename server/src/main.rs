@@ -1,5 +1,7 @@
 //! `engine-server`: one node, until it is asked to stop.
 
+use std::process::ExitCode;
+
 use clap::Parser;
 use engine_server::{NodeArgs, run, shutdown, telemetry};
 
@@ -12,9 +14,21 @@ struct Arguments {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let config = Arguments::parse().node.config()?;
+async fn main() -> ExitCode {
+    match serve(Arguments::parse().node).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            #[expect(clippy::print_stderr, reason = "the operator reads it here")]
+            {
+                eprintln!("engine-server: {error:#}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(arguments: NodeArgs) -> anyhow::Result<()> {
+    let config = arguments.config()?;
     telemetry::init()?;
-    let signals = shutdown::signals()?;
-    run(config, signals).await
+    run(config, shutdown::signals()?).await
 }

@@ -155,7 +155,8 @@ impl Desk {
         let (group, command) = decode(&request)?;
         match self.node().propose(group, command).await {
             Ok(outcome) => encode(self.header(group)?, outcome),
-            Err(error) => self.send_on(call, request, error).await,
+            // Boxed: the way on is rare, and its state is large.
+            Err(error) => Box::pin(self.send_on(call, request, error)).await,
         }
     }
 
@@ -170,14 +171,15 @@ impl Desk {
         let _permit = self.enter(&request)?;
         let node = self.node();
         let changed = match decode(&request)? {
-            Change::AddLearner(id, member) => node.add_learner(id, member).await,
-            Change::Promote(id) => node.promote(id).await,
-            Change::Remove(id) => node.remove(id).await,
-            Change::TransferLeader(id) => node.transfer_leader(id).await,
+            Change::AddLearner(id, member) => Box::pin(node.add_learner(id, member)).await,
+            Change::Promote(id) => Box::pin(node.promote(id)).await,
+            Change::Remove(id) => Box::pin(node.remove(id)).await,
+            Change::TransferLeader(id) => Box::pin(node.transfer_leader(id)).await,
         };
         match changed {
             Ok(()) => Ok(encode(self.header(GroupId(0))?)),
-            Err(error) => self.send_on(call, request, error).await,
+            // Boxed: the way on is rare, and its state is large.
+            Err(error) => Box::pin(self.send_on(call, request, error)).await,
         }
     }
 

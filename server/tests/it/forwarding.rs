@@ -9,7 +9,7 @@ use futures::StreamExt;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Request};
 
-use crate::site::{Site, detail, get, put, put_op, reason};
+use crate::site::{Site, detail, get, put, put_op, ready, reason};
 
 fn forwarded<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
@@ -107,6 +107,8 @@ async fn leadership_is_handed_over_through_any_node() {
         node_id: follower.id,
     };
     cluster.transfer_leader(request).await.expect("handed over");
+    // The old leader knows of the new one a moment before that one does.
+    ready(&follower.channel).await;
     let done = KvClient::new(follower.channel.clone())
         .put(put("a", "1"))
         .await
