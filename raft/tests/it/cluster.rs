@@ -41,7 +41,7 @@ impl Default for Setup {
                 log_segment_bytes: 32 * 1024 * 1024,
                 ..Options::default()
             },
-            timings: Timings::default(),
+            timings: patient(),
         }
     }
 }
@@ -123,6 +123,15 @@ impl Running {
     }
 }
 
+/// Timings for a machine that is busy with other tests.
+pub(crate) fn patient() -> Timings {
+    Timings {
+        election_min: Duration::from_secs(1),
+        election_max: Duration::from_secs(2),
+        ..Timings::default()
+    }
+}
+
 /// A world of its own: a disk in memory, real time and threads.
 pub(crate) fn env() -> Env {
     Env {
@@ -141,6 +150,11 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Founds a cluster and waits until it has a leader.
     pub(crate) async fn found(count: u64, setup: &Setup) -> Self {
+        tracing_subscriber::fmt()
+            .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+            .with_test_writer()
+            .try_init()
+            .ok();
         let mut places = Vec::new();
         for id in 1..=count {
             places.push(Place::new(id, setup).await);

@@ -8,7 +8,7 @@ use engine_raft::Error;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::cluster::{Cluster, GROUP, PATIENCE, Setup, put, read, read_local};
+use crate::cluster::{Cluster, GROUP, PATIENCE, Setup, put, read, read_local, patient};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_survives_the_leader_and_a_restart_of_all() {
@@ -108,7 +108,7 @@ async fn without_a_quorum_nothing_is_decided_or_read() {
     let setup = Setup {
         timings: engine_raft::Timings {
             request: Duration::from_secs(2),
-            ..engine_raft::Timings::default()
+            ..patient()
         },
         ..Setup::default()
     };

@@ -7,7 +7,7 @@ use engine::ids::{LogIndex, NodeId};
 use engine_raft::{Error, Node, Timings};
 use tokio::time::{sleep, timeout};
 
-use crate::cluster::{Cluster, GROUP, PATIENCE, Place, Setup, put, read};
+use crate::cluster::{Cluster, GROUP, PATIENCE, Place, Setup, put, read, patient};
 
 /// Checkpoints after little, and hardly any entry kept behind them.
 fn small() -> Setup {
@@ -18,7 +18,7 @@ fn small() -> Setup {
         },
         timings: Timings {
             entries_kept: 2,
-            ..Timings::default()
+            ..patient()
         },
         ..Setup::default()
     }

@@ -12,14 +12,14 @@ use engine_raft::{Error, Timings};
 use std::time::Duration;
 use tokio::time::timeout;
 
-use crate::cluster::{Cluster, GROUP, PATIENCE, Setup, read};
+use crate::cluster::{Cluster, GROUP, PATIENCE, Setup, read, patient};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restarted_node_alone_answers_no_read_until_it_has_recovered() {
     let setup = Setup {
         timings: Timings {
             request: Duration::from_secs(2),
-            ..Timings::default()
+            ..patient()
         },
         ..Setup::default()
     };
