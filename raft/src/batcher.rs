@@ -13,13 +13,16 @@
 //! - Every command is answered: with its outcome, or with the error of its entry.
 
 use std::sync::Arc;
+use std::time::Duration;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use engine::command::{Batch, Command, Outcome, Payload};
 use engine::limits::{ENTRY_BYTES_MAX, ENTRY_COMMANDS_MAX};
 use engine::segment::Log;
-use openraft::errors::{ClientWriteError, RaftError};
+use openraft::errors::{ClientWriteError, ForwardReason, RaftError};
+use openraft::raft::ClientWriteResponse;
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::{Instant, sleep};
 
 use crate::error::{Error, Result};
 use crate::group::{Group, fatal};
@@ -38,6 +41,12 @@ const UNSYNCED_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 /// Most commands that wait; each is a small structure besides its bytes.
 const WAITING_COMMANDS_MAX: usize = 256 * 1024;
+
+/// How long to wait for a heartbeat's answers to renew a leader's lease.
+const LEASE_CHECK: Duration = Duration::from_millis(20);
+
+type Written = std::result::Result<ClientWriteResponse<TypeConfig>, WriteError>;
+type WriteError = RaftError<TypeConfig, ClientWriteError<TypeConfig>>;
 
 /// Where commands are handed in.
 #[derive(Debug)]
@@ -177,7 +186,7 @@ async fn write(group: &Group, waiting: Vec<Waiting>) {
     });
     let proposal = Proposal(payload.encode());
     drop(payload);
-    match group.raft.client_write(proposal).await {
+    match decide(group, proposal).await {
         Ok(written) => {
             let counters = &group.counters;
             counters.commands.fetch_add(count, Ordering::Relaxed);
@@ -199,10 +208,26 @@ async fn write(group: &Group, waiting: Vec<Waiting>) {
     }
 }
 
+/// Writes an entry; again while this leader is not sure enough of its office to accept it.
+async fn decide(group: &Group, proposal: Proposal) -> Written {
+    let until = Instant::now() + group.timings.election_max;
+    loop {
+        let written = group.raft.client_write(proposal.clone()).await;
+        // Refused before the entry was in the log: to try again is no second time.
+        let unsure = matches!(
+            &written,
+            Err(RaftError::APIError(ClientWriteError::ForwardToLeader(forward)))
+                if forward.reason == ForwardReason::LeaseExpired
+        );
+        if !unsure || !group.leads() || Instant::now() >= until {
+            return written;
+        }
+        sleep(LEASE_CHECK).await;
+    }
+}
+
 /// Why an entry was not written.
-pub(crate) fn refused(
-    error: &RaftError<TypeConfig, ClientWriteError<TypeConfig>>,
-) -> Error {
+pub(crate) fn refused(error: &WriteError) -> Error {
     match error {
         // openraft says this only before the entry is in the leader's log.
         RaftError::APIError(ClientWriteError::ForwardToLeader(forward)) => Error::NotLeader {

@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 use std::sync::atomic::Ordering;
 
 use engine::command::{Command, Outcome};
-use engine::ids::{GroupId, NodeId, Term};
+use engine::ids::{GroupId, LogId, NodeId, Term};
 use engine::replica::{Replica, Shared};
 use engine::segment::Log;
 use engine::ErrorKind;
@@ -219,6 +219,11 @@ impl Node {
     /// The group's leader as this node knows it, and where it is reached.
     pub fn leader(&self, group: GroupId) -> Option<(NodeId, Member)> {
         self.group(group).ok()?.leader()
+    }
+
+    /// The last entry of the group that this node's log has forgotten; a checkpoint covers it.
+    pub fn purged(&self, group: GroupId) -> Option<LogId> {
+        self.inner.log.group(group).purged
     }
 
     /// Waits until the node knows a leader of the group.

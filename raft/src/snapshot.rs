@@ -27,6 +27,8 @@ pub(crate) enum SnapshotData {
     Reader(Box<CheckpointReader>),
     /// Received completely, not yet installed.
     Writer(Box<CheckpointWriter>),
+    /// Of a state before its first entry.
+    Nothing,
 }
 
 /// Answers openraft's wish for a snapshot.
@@ -48,24 +50,22 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
                 .unwrap_or_else(|| Err(io::Error::other("the snapshot was taken already"))),
             Self::Fresh(replica) => {
                 let replica = replica.clone();
-                blocking(move || {
+                let replica = blocking(move || {
                     replica.begin_checkpoint()?;
-                    replica.wait_for_checkpoint()
+                    replica.wait_for_checkpoint()?;
+                    Ok(replica)
                 })
                 .await?;
-                Self::read(self)
+                Ok(current(&replica)?.unwrap_or_else(nothing))
             }
         }
     }
 }
 
-impl Builder {
-    fn read(&self) -> io::Result<Snapshot> {
-        match self {
-            Self::Fresh(replica) => current(replica)?
-                .ok_or_else(|| io::Error::other("a checkpoint of nothing was asked for")),
-            Self::Newest(_) => Err(io::Error::other("the snapshot was taken already")),
-        }
+fn nothing() -> Snapshot {
+    Snapshot {
+        meta: SnapshotMeta::default(),
+        snapshot: SnapshotData::Nothing,
     }
 }
 
@@ -115,6 +115,7 @@ pub(crate) async fn install(
         let writer = match data {
             SnapshotData::Writer(writer) => *writer,
             SnapshotData::Reader(reader) => copy(&replica, *reader)?,
+            SnapshotData::Nothing => return Ok(()),
         };
         replica.install(writer)?;
         let applied = replica.applied();

@@ -1,0 +1,9 @@
+//! Whole nodes in one process, over loopback ports and disks in memory.
+
+mod cluster;
+
+mod batching;
+mod groups;
+mod leadership;
+mod membership;
+mod restart;
