@@ -94,6 +94,9 @@ impl Timings {
             snapshot_policy: SnapshotPolicy::Never,
             max_in_snapshot_log_to_keep: self.entries_kept,
             enable_pre_vote: Some(true),
+            // A leader sends entries before its own disk has them. Restarted in its old term, it
+            // would write other entries under the ids that its followers hold already.
+            enable_leader_restore: Some(false),
             ..Config::default()
         };
         let config = config
