@@ -1,1 +1,87 @@
-//! placeholder
+//! The typed client of `engine`: rows, messages and atomic commits over both.
+//!
+//! It finds the leader, sends again what may be sent again, numbers its writes so that each is
+//! done exactly once, and tells after a failure whether the request may have been done.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use engine_client::{Client, ClientOptions, Commit, Guarded, Scan};
+//!
+//! # async fn tour() -> Result<(), engine_client::Error> {
+//! // Any node is enough to find the others.
+//! let client = Client::connect(ClientOptions::new(["127.0.0.1:7101", "127.0.0.1:7102"])).await?;
+//!
+//! // Rows: ordered keys with versions, in keyspaces.
+//! let kv = client.kv();
+//! kv.create_keyspace("orders").await?;
+//! let written = kv.put("orders", "order-17", r#"{"state":"new"}"#).await?;
+//! assert_eq!(written.version, 1);
+//! let row = kv.get("orders", "order-17").await?.expect("it was put just now");
+//! assert_eq!(row.mod_revision, written.revision);
+//!
+//! // All rows under a prefix, a page at a time, as of one moment.
+//! let mut scan = Scan::new("orders").prefix("order-").limit(100);
+//! loop {
+//!     let page = kv.scan(scan.clone()).await?;
+//!     for row in &page.rows {
+//!         println!("{} bytes", row.value.len());
+//!     }
+//!     match page.next_cursor {
+//!         Some(cursor) => scan = scan.cursor(cursor),
+//!         None => break,
+//!     }
+//! }
+//!
+//! // A row and a message in one commit: both or neither.
+//! client.topics().create("order-events", 3).await?;
+//! let commit = Commit::new()
+//!     .guard_revision("orders", "order-17", row.mod_revision)
+//!     .put("orders", "order-17", r#"{"state":"paid"}"#)
+//!     .publish("order-events", "order-17", "paid");
+//! match client.commit(commit).await? {
+//!     Guarded::Done(done) => println!("done at revision {}", done.revision),
+//!     Guarded::Failed(_) => println!("somebody else was faster"),
+//! }
+//!
+//! // Messages: all partitions, from where the group stopped.
+//! let mut consumer = client.consumer("order-events", "billing").await?;
+//! for record in consumer.poll(Duration::from_secs(5)).await? {
+//!     println!("{}/{}", record.partition, record.message.offset);
+//!     consumer.ack(&record);
+//! }
+//! consumer.commit().await?;
+//!
+//! client.close().await
+//! # }
+//! ```
+//!
+//! # Limits
+//! A key is at most 32 KiB, a value 1 MiB, a commit 10,000 guards and ops and 4 MiB.
+//!
+//! # Not here
+//! What the words mean on disk (`engine`), and how nodes agree (`engine-raft`).
+
+mod call;
+mod client;
+mod cluster;
+mod commit;
+mod consumer;
+mod error;
+mod kv;
+mod leader;
+mod log;
+mod pipeline;
+mod retry;
+mod session;
+mod topics;
+
+pub use client::{Client, ClientOptions};
+pub use cluster::{Cluster, GroupStatus, Member, NodeAnswer, NodeMetrics, NodeStatus};
+pub use commit::{Commit, Committed, Condition, GuardFailed, Guarded, OpResult};
+pub use consumer::{Consumer, ConsumerOptions, Record, Start};
+pub use error::{Certainty, Error, Result, reason};
+pub use kv::{Counted, Kv, Looked, Page, ReadOptions, Removed, Row, Scan, Written};
+pub use log::{Fetch, Fetched, Header, Log, Message, NewMessage, Produced, Published};
+pub use pipeline::{Pending, Pipeline, PipelineOptions};
+pub use tonic::Code;
+pub use topics::{ConsumerGroup, Partition, PartitionProgress, Topic, Topics};

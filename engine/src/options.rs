@@ -86,7 +86,7 @@ impl Options {
 }
 
 /// Options whose relations hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ValidOptions(Options);
 
 impl ValidOptions {
@@ -121,11 +121,5 @@ impl ValidOptions {
             file_bytes: self.0.partition_file_bytes,
             ..QueueOptions::default()
         }
-    }
-}
-
-impl Default for ValidOptions {
-    fn default() -> Self {
-        Self(Options::default())
     }
 }

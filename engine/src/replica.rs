@@ -21,8 +21,10 @@
 //! # Not here
 //! Whether an entry is committed and synced (see `engine-raft`, and [`crate::Engine`] alone).
 
+mod checkpoints;
 mod jobs;
 mod read;
+mod rooms;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -36,17 +38,18 @@ use parking_lot::{Condvar, Mutex, RwLock};
 
 use crate::apply::Apply;
 use crate::cache::RowCache;
-use crate::checkpoint::writer::{partitions_dir, store_dir};
-use crate::checkpoint::{CheckpointReader, CheckpointView, CheckpointWriter};
+use crate::checkpoint::CheckpointView;
 use crate::command::{Outcome, Payload};
 use crate::env::{Env, JobHandle};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Boot, GroupId, KeyspaceId, LogId, LogIndex, NodeId, Revision, TopicId};
 use crate::options::ValidOptions;
 use crate::query::ReplicaView;
-use crate::queue::{PartitionLengths, Partitions};
+use crate::queue::PartitionLengths;
 use crate::state::State;
-use crate::store::{BlockCache, Lsm, Store};
+use crate::store::{BlockCache, Store};
+
+use rooms::{Rooms, clean_folder};
 
 /// What the groups of a node share.
 #[derive(Clone, Debug)]
@@ -95,6 +98,8 @@ struct Inner {
     /// The newest revision that readers may see.
     published: AtomicU64,
     floor: AtomicU64,
+    now_ms: AtomicU64,
+    boots: RwLock<BTreeMap<NodeId, Boot>>,
     /// Frozen and not yet durable, oldest first.
     freezing: Mutex<VecDeque<PartitionLengths>>,
     flushed: Condvar,
@@ -115,14 +120,6 @@ struct Writer {
     state: State,
     /// Bytes applied since the last checkpoint began.
     uncovered_bytes: u64,
-}
-
-/// The folder in use.
-#[derive(Debug)]
-struct Rooms {
-    number: u64,
-    store: Lsm,
-    partitions: Partitions,
 }
 
 /// Names, for readers: replaced whenever one is added.
@@ -161,6 +158,8 @@ impl Replica {
             catalog: RwLock::new(Catalog::of(&state)),
             published: AtomicU64::new(state.revision.0),
             floor: AtomicU64::new(state.floor.0),
+            now_ms: AtomicU64::new(state.now_ms),
+            boots: RwLock::new(state.boots.clone()),
             writer: Mutex::new(Writer {
                 state,
                 uncovered_bytes: 0,
@@ -279,12 +278,12 @@ impl Replica {
 
     /// The last announced start of each node.
     pub fn boots(&self) -> BTreeMap<NodeId, Boot> {
-        self.inner.writer.lock().state.boots.clone()
+        self.inner.boots.read().clone()
     }
 
     /// The latest time seen in an entry, milliseconds since 1970.
     pub fn now_ms(&self) -> u64 {
-        self.inner.writer.lock().state.now_ms
+        self.inner.now_ms.load(Ordering::Acquire)
     }
 
     /// When a [`Tick`](crate::command::Command::Tick) will have something to do.
@@ -303,99 +302,6 @@ impl Replica {
             digest: writer.state.digest,
             checkpoint,
         }
-    }
-
-    /// Begins a checkpoint at the last applied entry; it becomes durable in the background.
-    ///
-    /// # Errors
-    /// A fault of this node.
-    pub fn begin_checkpoint(&self) -> Result<()> {
-        self.check_fault()?;
-        let mut writer = self.inner.writer.lock();
-        if writer.state.applied.is_none() {
-            return Ok(());
-        }
-        let rooms = self.inner.rooms.read().clone();
-        self.inner.freeze(&mut writer, &rooms)
-    }
-
-    /// Waits until every checkpoint that has begun is durable.
-    ///
-    /// # Errors
-    /// The fault that keeps it from becoming durable.
-    pub fn wait_for_checkpoint(&self) -> Result<()> {
-        self.inner
-            .wait_until(|inner| inner.freezing.lock().is_empty())
-    }
-
-    /// The newest durable checkpoint.
-    pub fn checkpoint(&self) -> Option<CheckpointView> {
-        self.inner.durable.lock().clone()
-    }
-
-    /// Reads the newest durable checkpoint while the node goes on working.
-    ///
-    /// # Errors
-    /// `NotFound` if there is none yet.
-    pub fn read_checkpoint(&self) -> Result<CheckpointReader> {
-        let rooms = self.inner.rooms.read().clone();
-        rooms.read_checkpoint(&self.inner.shared.env)
-    }
-
-    /// Prepares to receive a checkpoint from a peer; one at a time.
-    ///
-    /// # Errors
-    /// `Io` or `Full` from the disk.
-    pub fn begin_install(&self) -> Result<CheckpointWriter> {
-        CheckpointWriter::new(self.inner.shared.env.clone(), self.inner.dir.join(INCOMING))
-    }
-
-    /// Replaces the whole state by a received checkpoint.
-    ///
-    /// # Durability
-    /// Once this returns, a crash falls back to the received checkpoint; before, to the old one.
-    ///
-    /// # Errors
-    /// `Corrupt` if the checkpoint is incomplete or damaged: the old state is still in use.
-    pub fn install(&self, received: CheckpointWriter) -> Result<()> {
-        let inner = &*self.inner;
-        let _checkpointing = inner.checkpointing.lock();
-        let _compacting = inner.compacting.lock();
-        let mut writer = inner.writer.lock();
-        let old = inner.rooms.read().clone();
-        let number = old.number + 1;
-        received.finish(&inner.dir.join(rooms_name(number)))?;
-        let (rooms, state) = Rooms::open(&inner.shared, inner.group, &inner.dir, number)?;
-        inner.freezing.lock().clear();
-        inner
-            .shared
-            .rows
-            .invalidate_group(inner.group, state.revision);
-        *inner.catalog.write() = Catalog::of(&state);
-        *inner.rooms.write() = Arc::new(rooms);
-        inner.floor.store(state.floor.0, Ordering::Release);
-        inner.published.store(state.revision.0, Ordering::Release);
-        let (applied, revision) = (state.applied, state.revision);
-        *writer = Writer {
-            state,
-            uncovered_bytes: 0,
-        };
-        drop(writer);
-        inner.note_durable()?;
-        inner.flushed.notify_all();
-        let old_dir = inner.dir.join(rooms_name(old.number));
-        if let Err(error) = inner.shared.env.vfs.remove_dir_all(&old_dir) {
-            tracing::warn!(%error, dir = %old_dir.display(), "a replaced state folder stays");
-        }
-        for listener in inner.on_published.read().iter() {
-            listener(revision);
-        }
-        if let Some(applied) = applied {
-            for listener in inner.on_checkpoint.read().iter() {
-                listener(applied);
-            }
-        }
-        Ok(())
     }
 
     /// The fault that stopped this replica, if one did.
@@ -427,6 +333,16 @@ impl Replica {
 }
 
 impl Inner {
+    /// Shows readers what an entry has changed beside names.
+    fn publish(&self, state: &State) {
+        if *self.boots.read() != state.boots {
+            self.boots.write().clone_from(&state.boots);
+        }
+        self.now_ms.store(state.now_ms, Ordering::Release);
+        self.floor.store(state.floor.0, Ordering::Release);
+        self.published.store(state.revision.0, Ordering::Release);
+    }
+
     /// Remembers what the newest durable checkpoint covers.
     fn note_durable(&self) -> Result<Option<LogId>> {
         let rooms = self.rooms.read().clone();
@@ -497,84 +413,12 @@ impl Inner {
     }
 }
 
-impl Rooms {
-    fn open(shared: &Shared, group: GroupId, dir: &Path, number: u64) -> Result<(Self, State)> {
-        let dir = dir.join(rooms_name(number));
-        let blocks = shared.blocks.clone();
-        let store = Lsm::open(
-            &shared.env,
-            &store_dir(&dir),
-            shared.options.store(),
-            blocks,
-        )?;
-        let (state, lengths) = match store.checkpoint() {
-            Some(checkpoint) => State::decode(checkpoint)?,
-            None => (State::new(), PartitionLengths::default()),
-        };
-        let queue = shared.options.queue();
-        let partitions =
-            Partitions::open(&shared.env, &partitions_dir(&dir), group, queue, &lengths)?;
-        Ok((
-            Self {
-                number,
-                store,
-                partitions,
-            },
-            state,
-        ))
-    }
-
-    fn read_checkpoint(&self, env: &Env) -> Result<CheckpointReader> {
-        let pin = self.store.pin();
-        CheckpointReader::new(env.vfs.clone(), pin, |lengths| self.partitions.pin(lengths))
-    }
-}
-
 impl fmt::Debug for Replica {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Replica")
             .field("group", &self.inner.group)
             .finish_non_exhaustive()
     }
-}
-
-const INCOMING: &str = "incoming";
-const ROOMS_PREFIX: &str = "state-";
-
-fn rooms_name(number: u64) -> String {
-    format!("{ROOMS_PREFIX}{number:06}")
-}
-
-/// Removes what an interrupted install left behind; answers the number of the folder in use.
-fn clean_folder(env: &Env, dir: &Path) -> Result<u64> {
-    let failed = |source| Error::io(format!("prepare {}", dir.display()), source);
-    env.vfs.create_dir_all(dir).map_err(failed)?;
-    let entries = env.vfs.list(dir).map_err(failed)?;
-    let numbers = entries.iter().filter_map(|entry| {
-        entry
-            .name
-            .strip_prefix(ROOMS_PREFIX)
-            .and_then(|number| number.parse::<u64>().ok())
-    });
-    let newest = numbers.max().unwrap_or(1);
-    for entry in &entries {
-        if entry.is_dir && entry.name != rooms_name(newest) {
-            env.vfs
-                .remove_dir_all(&dir.join(&entry.name))
-                .map_err(failed)?;
-        }
-    }
-    let rooms = dir.join(rooms_name(newest));
-    env.vfs.create_dir_all(&store_dir(&rooms)).map_err(failed)?;
-    env.vfs
-        .create_dir_all(&partitions_dir(&rooms))
-        .map_err(failed)?;
-    env.vfs.sync_dir(&rooms).map_err(failed)?;
-    env.vfs.sync_dir(dir).map_err(failed)?;
-    if let Some(parent) = dir.parent() {
-        env.vfs.sync_dir(parent).map_err(failed)?;
-    }
-    Ok(newest)
 }
 
 fn payload_bytes(payload: &Payload) -> u64 {

@@ -32,7 +32,7 @@ const OUTCOME_OVERHEAD_BYTES: usize = 64;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sessions {
     opened: u64,
-    sessions: BTreeMap<SessionId, Session>,
+    by_id: BTreeMap<SessionId, Session>,
     /// By noted use; a session stands here exactly once.
     expiry: BTreeSet<(u64, SessionId)>,
     outcome_bytes: usize,
@@ -61,7 +61,7 @@ pub(crate) enum Admission {
 impl Sessions {
     /// Opens a session.
     pub(crate) fn open(&mut self, now_ms: u64) -> Result<SessionId, Refusal> {
-        if self.sessions.len() >= SESSIONS_MAX {
+        if self.by_id.len() >= SESSIONS_MAX {
             return Err(Refusal::LimitReached {
                 what: "sessions".to_owned(),
                 max: SESSIONS_MAX as u64,
@@ -74,14 +74,14 @@ impl Sessions {
             noted_ms: now_ms,
             ..Session::default()
         };
-        self.sessions.insert(id, session);
+        self.by_id.insert(id, session);
         self.expiry.insert((now_ms, id));
         Ok(id)
     }
 
     /// Forgets a session.
     pub(crate) fn close(&mut self, id: SessionId) {
-        if let Some(session) = self.sessions.remove(&id) {
+        if let Some(session) = self.by_id.remove(&id) {
             self.expiry.remove(&(session.noted_ms, id));
             self.outcome_bytes -= session.outcomes.values().map(cost).sum::<usize>();
         }
@@ -89,7 +89,7 @@ impl Sessions {
 
     /// Decides whether a request is executed.
     pub(crate) fn admit(&mut self, request: Request, now_ms: u64) -> Admission {
-        let Some(session) = self.sessions.get_mut(&request.session) else {
+        let Some(session) = self.by_id.get_mut(&request.session) else {
             return Admission::Refused(Refusal::SessionExpired {
                 session: request.session,
             });
@@ -130,7 +130,7 @@ impl Sessions {
 
     /// Keeps the outcome of a request that was [`Admission::New`].
     pub(crate) fn remember(&mut self, request: Request, outcome: Bytes) {
-        if let Some(session) = self.sessions.get_mut(&request.session) {
+        if let Some(session) = self.by_id.get_mut(&request.session) {
             self.outcome_bytes += cost(&outcome);
             session.outcomes.insert(request.number, outcome);
         }
@@ -147,7 +147,7 @@ impl Sessions {
             }
             self.expiry.remove(&(noted_ms, id));
             let session = self
-                .sessions
+                .by_id
                 .get_mut(&id)
                 .expect("the order holds only open sessions");
             let used_ms = session.used_ms;
@@ -167,8 +167,8 @@ impl Sessions {
     }
 
     pub(crate) fn put(&self, out: &mut Encoder) {
-        out.u64(self.opened).count(self.sessions.len());
-        for (id, session) in &self.sessions {
+        out.u64(self.opened).count(self.by_id.len());
+        for (id, session) in &self.by_id {
             out.u64(id.0)
                 .u64(session.used_ms)
                 .u64(session.noted_ms)
@@ -201,7 +201,7 @@ impl Sessions {
                 session.outcomes.insert(number, outcome);
             }
             all.expiry.insert((session.noted_ms, id));
-            all.sessions.insert(id, session);
+            all.by_id.insert(id, session);
         }
         Ok(all)
     }
@@ -273,7 +273,7 @@ mod tests {
         sessions.admit(request(used, 1, 0), SESSION_IDLE_MS_MAX / 2);
         assert_eq!(sessions.next_due_ms(), Some(SESSION_IDLE_MS_MAX));
         sessions.expire(SESSION_IDLE_MS_MAX - 1);
-        assert_eq!(sessions.sessions.len(), 2);
+        assert_eq!(sessions.by_id.len(), 2);
         sessions.expire(SESSION_IDLE_MS_MAX);
         assert!(matches!(
             sessions.admit(request(idle, 1, 0), SESSION_IDLE_MS_MAX),

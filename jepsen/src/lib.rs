@@ -1,1 +1,25 @@
-//! placeholder
+//! Faults on purpose: real clusters are hurt while clients write, and the history is judged.
+//!
+//! ```text
+//! workload ──► history (invoke, ok, fail, info) ──┐
+//!    │                                            ├──► checkers ──► violations
+//! cluster ◄── kill, pause, restart                │
+//!    └─────────► state read at the end ───────────┘
+//! ```
+//!
+//! The words are Jepsen's: an operation ends as `ok` (it happened), `fail` (it did not) or `info`
+//! (nobody knows). A checker sees nothing but the history and the state that is left.
+//!
+//! # Invariants
+//! - A process has at most one open operation; after an `info` it never speaks again.
+//! - Values are unique for each key, so that what is read names the write that made it.
+//!
+//! # Not here
+//! What a node does inside (see `engine-raft`). `kill -9` keeps the page cache: lost syncs are
+//! shown by the simulated disk of `engine`, not by this crate.
+
+pub mod checker;
+pub mod cluster;
+pub mod history;
+pub mod state;
+pub mod workload;

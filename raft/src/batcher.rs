@@ -137,10 +137,14 @@ impl Queue {
                 return;
             };
             let group = Arc::clone(&group);
-            tokio::spawn(async move {
+            let mut entry = Box::pin(async move {
                 let _permit = permit;
                 write(&group, waiting).await;
             });
+            // The first poll hands the entry to openraft, so that entries keep their order.
+            if futures::poll!(&mut entry).is_pending() {
+                tokio::spawn(entry);
+            }
         }
     }
 

@@ -1,1 +1,43 @@
-//! placeholder
+//! One node as a process: configuration, gRPC services, start and stop.
+//!
+//! ```text
+//!   NodeArgs ─► ServerConfig ─► Bound ─► ServerHandle        config → ports → serving → stopped
+//!
+//!   client port   Commit Kv Topics Log Cluster · health · reflection
+//!   peer port     Peer, for the other nodes alone
+//! ```
+//! A request walks from [`service`](self) through `wire` (checked, protobuf becomes commands) to
+//! `engine_raft::Node` and back; what goes wrong becomes a status in [`status`] alone.
+//!
+//! # Invariants
+//! - Only `wire` and `status` know both protobuf and the domain.
+//! - Everything that waits or is held has a bound: [`AdmissionLimits`], the streams' in-flight
+//!   limit, the transport's limits in `server`.
+//!
+//! # Not here
+//! Consensus (`engine-raft`), state (`engine`), authentication and TLS.
+
+mod config;
+mod server;
+
+mod query;
+mod service;
+mod wire;
+
+mod admission;
+mod closing;
+mod forward;
+
+mod error;
+mod status;
+
+pub mod shutdown;
+pub mod telemetry;
+
+mod process;
+
+pub use admission::{AdmissionLimits, DEADLINE_DEFAULT};
+pub use config::{BootstrapMember, MemberArg, NodeArgs, ServerConfig};
+pub use forward::FORWARDED;
+pub use server::{Bound, ServerHandle, run, start};
+pub use status::DOMAIN;

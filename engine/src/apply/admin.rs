@@ -1,5 +1,7 @@
 //! Names, sessions, nodes, time and the compaction floor.
 
+use std::collections::BTreeMap;
+
 use super::Apply;
 use crate::command::{Outcome, Refusal};
 use crate::ids::{Boot, KeyspaceId, NodeId, Revision, SessionId, TopicId};
@@ -62,7 +64,7 @@ impl Apply<'_> {
             id,
             partitions,
             turn: 0,
-            consumer_groups: Default::default(),
+            consumer_groups: BTreeMap::new(),
         };
         self.state.topics.insert(name.to_owned(), topic);
         Outcome::TopicCreated {

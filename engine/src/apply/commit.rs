@@ -279,12 +279,11 @@ impl Apply<'_> {
             .expect("the plan has found the topic");
         let count = u64::from(known.partitions);
         let partition = partition.unwrap_or_else(|| {
-            let spread = match &message.key {
-                Some(key) => xxh3_64(key),
-                None => {
-                    known.turn += 1;
-                    known.turn - 1
-                }
+            let spread = if let Some(key) = &message.key {
+                xxh3_64(key)
+            } else {
+                known.turn += 1;
+                known.turn - 1
             };
             PartitionId(u32::try_from(spread % count).expect("a remainder of a u32"))
         });

@@ -24,10 +24,14 @@ pub struct CheckpointWriter {
     files: Vec<FileHead>,
     state: Vec<u8>,
     tables: Vec<InstalledTable>,
-    current: Option<(usize, u64, Option<Arc<dyn File>>)>,
+    current: Option<Current>,
     ended: bool,
     kept: bool,
 }
+
+/// The file being written: its place in the list, bytes so far, and where they go (`None` for
+/// the state, which is kept in memory).
+type Current = (usize, u64, Option<Arc<dyn File>>);
 
 impl CheckpointWriter {
     pub(crate) fn new(env: Env, dir: PathBuf) -> Result<Self> {

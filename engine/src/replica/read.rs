@@ -7,7 +7,8 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
-use super::{Catalog, Replica, Rooms};
+use super::rooms::Rooms;
+use super::{Catalog, Replica};
 use crate::apply::store_key;
 use crate::command::RowRef;
 use crate::error::{Error, ErrorKind, Result};

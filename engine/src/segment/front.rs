@@ -7,7 +7,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::file::SegmentFile;
-use super::index::{GroupIndex, Place};
+use super::index::{GroupIndex, INDEX_MAX, Place};
 use super::options::{LogOptions, LogStats, VOTE_BYTES_MAX};
 use super::tail::Tail;
 use super::write::{Done, LogEntry, Write};
@@ -256,8 +256,8 @@ impl Front {
                 }
                 Write::Vote(_) => {}
                 Write::TruncateAfter(index) => bounds.truncate_after(*index),
-                Write::Purge(id) | Write::Reset(id) if id.index.0 == u64::MAX => {
-                    return Err(invalid(group, "no entry can follow the largest index"));
+                Write::Purge(id) | Write::Reset(id) if id.index > INDEX_MAX => {
+                    return Err(invalid(group, "an index is too large"));
                 }
                 Write::Purge(id) => bounds.purge(*id),
                 Write::Reset(id) => bounds.reset(*id),
@@ -268,7 +268,7 @@ impl Front {
 
     fn check_entry(&self, group: GroupId, entry: &LogEntry, bounds: &Bounds) -> Result<()> {
         let (index, next) = (entry.log_id.index, bounds.next());
-        if index != next || index.0 == u64::MAX {
+        if index != next || index > INDEX_MAX {
             return Err(invalid(
                 group,
                 format!("entry {index} cannot follow: the next one is {next}"),

@@ -4,6 +4,9 @@ use std::collections::VecDeque;
 
 use crate::ids::{LogId, LogIndex, Term};
 
+/// Largest index of an entry: counting on from it never overflows.
+pub(super) const INDEX_MAX: LogIndex = LogIndex(u64::MAX / 2);
+
 /// Where a synced frame stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {

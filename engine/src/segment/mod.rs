@@ -45,8 +45,9 @@
 //! write it alone. The first place where no frame parses is the end of the log if no valid
 //! frame after it carries a mark beyond it; otherwise acknowledged bytes are damaged, and
 //! opening answers [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) with file and offset.
-//! Nothing is deleted then. After a good end a new segment begins, so what was torn is neither
-//! written over nor read again.
+//! Nothing is deleted then. After a good end the last group commit is written once more and
+//! synced (it may have been in the page cache alone), and a new segment begins, so what was torn
+//! is neither written over nor read again.
 //!
 //! What this cannot tell: damage in the very last group commit before its mark was written
 //! (at most `idle_mark_after` of quiet, or a crash) looks like a torn tail.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::file::{FRAMES_AT, SegmentFile};
 use super::folder::Folder;
 use super::frame::{Frame, Kind, Position};
-use super::index::{GroupIndex, Place};
+use super::index::{GroupIndex, INDEX_MAX, Place};
 use super::written::{Head, Written};
 use crate::Result;
 use crate::env::vfs::OpenMode;
@@ -140,19 +140,19 @@ impl Replay {
         let file = &segment.file;
         let (group, log_id) = (frame.head.group, frame.head.log_id);
         let bounds = self.recovered.written.bounds(group);
-        let largest = log_id.index.0 == u64::MAX;
+        let too_large = log_id.index > INDEX_MAX;
         match frame.head.kind {
             Kind::Mark => return Ok(()),
             Kind::Head => return self.head(segment),
-            Kind::Entry if log_id.index != bounds.next() || largest => {
+            Kind::Entry if log_id.index != bounds.next() || too_large => {
                 let next = bounds.next();
                 return Err(file.corrupt(
                     at.offset,
                     format!("entry {log_id} of group {group} stands where {next} belongs"),
                 ));
             }
-            Kind::Purge | Kind::Reset if largest => {
-                return Err(file.corrupt(at.offset, "no entry can follow the largest index"));
+            Kind::Purge | Kind::Reset if too_large => {
+                return Err(file.corrupt(at.offset, "an index is too large"));
             }
             _ => {}
         }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 
 use super::frame::Position;
+use super::index::INDEX_MAX;
 use crate::codec::{DecodeError, Decoder, Encoder};
 use crate::ids::{GroupId, LogId, LogIndex, Term};
 
@@ -77,8 +78,8 @@ impl Head {
             })?;
             let last = LogIndex(input.u64("last index")?);
             let bounds = Bounds { purged, last };
-            if last.0 == u64::MAX || last < bounds.purged_index() {
-                return Err(input.error("last index", "it is below the purged index"));
+            if last > INDEX_MAX || last < bounds.purged_index() {
+                return Err(input.error("last index", "it is too large, or below the purged one"));
             }
             Ok((group, HeadGroup { vote, bounds }))
         })?;

@@ -1,7 +1,7 @@
 //! The store itself: one writer, any number of readers, and the two background works.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,12 +10,13 @@ use parking_lot::{Mutex, RwLock};
 
 use super::block_cache::BlockCache;
 use super::compaction::{Compaction, Picker, Plan};
+use super::folder::Folder;
 use super::iter::{Direction, VisibleRows};
 use super::key::KeyRange;
 use super::manifest::{Edit, Manifest, TableRecord, sync_dir};
 use super::memtable::Memtable;
 use super::options::{LevelStats, StoreOptions, StoreStats};
-use super::pin::{InstalledTable, PinnedTables, table_file_name};
+use super::pin::{InstalledTable, PinnedTables};
 use super::recovery;
 use super::row::{Row, RowWrite};
 use super::table::{Table, TableWriter, WrittenTable, hash_key};
@@ -31,7 +32,7 @@ const ROW_BYTES_MAX: usize = 1 << 30;
 /// A log-structured store in one folder.
 pub struct Lsm {
     env: Env,
-    dir: PathBuf,
+    folder: Arc<Folder>,
     options: StoreOptions,
     blocks: Arc<BlockCache>,
     current: RwLock<Arc<Version>>,
@@ -95,7 +96,7 @@ impl Lsm {
             .max();
         Ok(Self {
             env: env.clone(),
-            dir: dir.to_owned(),
+            folder: recovered.folder,
             options,
             blocks,
             current: RwLock::new(Arc::new(recovered.version)),
@@ -124,6 +125,22 @@ impl Lsm {
         recovery::install(env, dir, tables, checkpoint)
     }
 
+    /// Ends the store: waits for a flush or a step of compaction that is going on, then refuses
+    /// all but reads, and removes no file any more, so that the folder may be replaced while
+    /// readers and pins still hold its files. Dropping the store does the same.
+    pub fn close(&self) {
+        let _flushing = self.flushing.lock();
+        let mut compacting = self.compacting.lock();
+        let _writing = self.writing.lock();
+        self.stopped.write().get_or_insert_with(|| {
+            let message = format!("{} was closed", self.folder.path.display());
+            Error::new(ErrorKind::Stopped, message)
+        });
+        // Its unfinished files go now, while they are surely its own.
+        compacting.running = None;
+        self.folder.close();
+    }
+
     fn version(&self) -> Arc<Version> {
         Arc::clone(&self.current.read())
     }
@@ -138,7 +155,7 @@ impl Lsm {
             None => Ok(()),
             Some(cause) => Err(Error::new(
                 ErrorKind::Stopped,
-                format!("the store {} stopped: {cause}", self.dir.display()),
+                format!("the store stopped: {cause}"),
             )),
         }
     }
@@ -147,7 +164,7 @@ impl Lsm {
     fn stop(&self, cause: Error) -> Error {
         let mut stopped = self.stopped.write();
         if stopped.is_none() {
-            tracing::error!(folder = %self.dir.display(), error = %cause, "store stopped");
+            tracing::error!(folder = %self.folder.path.display(), error = %cause, "store stopped");
             *stopped = Some(cause.again());
         }
         cause
@@ -156,8 +173,7 @@ impl Lsm {
     fn create_table(&self) -> Result<TableWriter> {
         let id = self.manifest.lock().take_id();
         TableWriter::create(
-            &self.env.vfs,
-            self.dir.join(table_file_name(id)),
+            &self.folder,
             id,
             self.env.rng.next_u64(),
             self.options.block_bytes,
@@ -194,8 +210,7 @@ impl Lsm {
         let mut records = Vec::new();
         let mut tables = Vec::new();
         for table in written.iter() {
-            let path = table.path().to_owned();
-            let opened = Table::open(&self.env.vfs, path, table.id, table.len, &self.blocks)?;
+            let opened = Table::open(&self.folder, table.id, table.len, &self.blocks)?;
             tables.push((level, Arc::new(opened)));
             records.push(TableRecord {
                 id: table.id,
@@ -206,7 +221,7 @@ impl Lsm {
         }
         if !written.is_empty() {
             // A failed sync is never retried, and the names of all files are in this folder.
-            sync_dir(&self.env.vfs, &self.dir).map_err(|e| self.stop(e))?;
+            sync_dir(&self.env.vfs, &self.folder.path).map_err(|e| self.stop(e))?;
         }
         for table in written {
             table.publish();
@@ -320,8 +335,8 @@ impl Lsm {
 
 impl Store for Lsm {
     fn write(&self, revision: Revision, writes: &[RowWrite]) -> Result<()> {
-        self.check_running()?;
         let _writing = self.writing.lock();
+        self.check_running()?;
         if revision.0 < self.written.load(Ordering::Acquire) {
             let message = format!("write at revision {revision}, below one that was written");
             return Err(Error::new(ErrorKind::Invalid, message));
@@ -492,10 +507,16 @@ impl Store for Lsm {
     }
 }
 
+impl Drop for Lsm {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
 impl fmt::Debug for Lsm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lsm")
-            .field("dir", &self.dir)
+            .field("dir", &self.folder.path)
             .field("version", &self.current.read())
             .finish_non_exhaustive()
     }

@@ -155,7 +155,7 @@ impl Manifest {
         if doubtful {
             // What is not sealed may stand in the system's memory only, left there by a killed
             // process or a failed sync; a later sync of that file would prove nothing.
-            manifest.rewrite()?;
+            manifest.switch_to(manifest.next_generation()?)?;
         }
         sync_dir(&manifest.vfs, dir)?;
         manifest.compact_bytes = manifest.state.encode_as_edit().len() as u64;
@@ -183,10 +183,18 @@ impl Manifest {
         self.log.append(KIND_EDIT, &body)?;
         self.log.seal()?;
         self.state.apply(edit);
-        if self.log.len > GROWTH_BYTES + GROWTH_FACTOR * self.compact_bytes {
-            self.rewrite()?;
+        if self.log.len <= GROWTH_BYTES + GROWTH_FACTOR * self.compact_bytes {
+            return Ok(());
         }
-        Ok(())
+        match self.next_generation() {
+            Ok(next) => self.switch_to(next),
+            // The present log is whole, and may grow on until there is room for its successor.
+            Err(e) if e.kind() == ErrorKind::Full => {
+                tracing::warn!(error = %e, "no room to write the manifest anew");
+                remove_if_there(&self.vfs, &log_path(&self.dir, self.log.generation + 1))
+            }
+            Err(e) => Err(e),
+        }
     }
 
     /// Whether a name in the folder belongs to a manifest that is not the current one.
@@ -194,20 +202,23 @@ impl Manifest {
         is_manifest(name) && self.log.path.file_name().is_none_or(|own| own != name)
     }
 
-    /// Writes the state as one edit into the next generation, and switches to it.
-    fn rewrite(&mut self) -> Result<()> {
+    /// Writes the state as one edit into the next generation.
+    fn next_generation(&self) -> Result<LogFile> {
         let generation = self.log.generation + 1;
         let path = log_path(&self.dir, generation);
         // A crash may have left a file of this name, to which `CURRENT` never pointed.
         remove_if_there(&self.vfs, &path)?;
-        let next = LogFile::create(
+        LogFile::create(
             &self.vfs,
             self.rng.as_ref(),
             &self.dir,
             generation,
             &self.state,
-        )?;
-        switch(&self.vfs, &self.dir, generation)?;
+        )
+    }
+
+    fn switch_to(&mut self, next: LogFile) -> Result<()> {
+        switch(&self.vfs, &self.dir, next.generation)?;
         self.compact_bytes = next.len;
         let old = std::mem::replace(&mut self.log, next);
         // Nothing names it any more; if this fails, the next open removes it.

@@ -34,9 +34,11 @@ pub(super) struct Memtable {
     count: AtomicU64,
 }
 
-/// A version's key and value in one buffer.
+/// A version's key and value in one buffer. The key's beginning is here once more: it decides
+/// most comparisons, without a look into the buffer.
 #[derive(Clone)]
 struct Record {
+    beginning: u128,
     bytes: Bytes,
     key_len: usize,
     revision: Revision,
@@ -66,6 +68,7 @@ impl Memtable {
         bytes.put_slice(value);
         let cost = bytes.len() + ROW_OVERHEAD_BYTES;
         let record = Record {
+            beginning: beginning(&write.key),
             bytes: bytes.freeze(),
             key_len: write.key.len(),
             revision,
@@ -113,13 +116,15 @@ impl Memtable {
     }
 
     fn lower_bound(&self, bound: Bound<&Place<'_>>) -> Option<Entry<'_, Record, Option<Life>>> {
+        let bound = bound.map(|place| Probe::new(*place));
         self.rows
-            .lower_bound::<dyn Placed + '_>(bound.map(|place| place as &dyn Placed))
+            .lower_bound::<dyn Placed + '_>(bound.as_ref().map(|probe| probe as &dyn Placed))
     }
 
     fn upper_bound(&self, bound: Bound<&Place<'_>>) -> Option<Entry<'_, Record, Option<Life>>> {
+        let bound = bound.map(|place| Probe::new(*place));
         self.rows
-            .upper_bound::<dyn Placed + '_>(bound.map(|place| place as &dyn Placed))
+            .upper_bound::<dyn Placed + '_>(bound.as_ref().map(|probe| probe as &dyn Placed))
     }
 }
 
@@ -234,10 +239,45 @@ impl Record {
 /// What has a place in the order. A trait object of it lets the skip list be searched for a
 /// borrowed key, without a copy of the key.
 trait Placed {
+    fn beginning(&self) -> u128;
     fn place(&self) -> Place<'_>;
 }
 
+/// A place that is searched for.
+struct Probe<'a> {
+    beginning: u128,
+    place: Place<'a>,
+}
+
+impl<'a> Probe<'a> {
+    fn new(place: Place<'a>) -> Self {
+        Self {
+            beginning: beginning(place.key),
+            place,
+        }
+    }
+}
+
+/// The first sixteen bytes of a key as a number, zeroes where it is shorter. Where two of these
+/// differ, the keys are in the same order; where they do not, the keys must be compared.
+fn beginning(key: &[u8]) -> u128 {
+    let mut bytes = [0; 16];
+    let len = key.len().min(16);
+    bytes[..len].copy_from_slice(&key[..len]);
+    u128::from_be_bytes(bytes)
+}
+
+fn compare(a: &(impl Placed + ?Sized), b: &(impl Placed + ?Sized)) -> Ordering {
+    a.beginning()
+        .cmp(&b.beginning())
+        .then_with(|| a.place().cmp(&b.place()))
+}
+
 impl Placed for Record {
+    fn beginning(&self) -> u128 {
+        self.beginning
+    }
+
     fn place(&self) -> Place<'_> {
         Place {
             key: self.key(),
@@ -246,9 +286,13 @@ impl Placed for Record {
     }
 }
 
-impl Placed for Place<'_> {
+impl Placed for Probe<'_> {
+    fn beginning(&self) -> u128 {
+        self.beginning
+    }
+
     fn place(&self) -> Place<'_> {
-        *self
+        self.place
     }
 }
 
@@ -260,7 +304,7 @@ impl<'a> Borrow<dyn Placed + 'a> for Record {
 
 impl Ord for dyn Placed + '_ {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.place().cmp(&other.place())
+        compare(self, other)
     }
 }
 
@@ -272,7 +316,7 @@ impl PartialOrd for dyn Placed + '_ {
 
 impl PartialEq for dyn Placed + '_ {
     fn eq(&self, other: &Self) -> bool {
-        self.place() == other.place()
+        compare(self, other).is_eq()
     }
 }
 
@@ -280,7 +324,7 @@ impl Eq for dyn Placed + '_ {}
 
 impl Ord for Record {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.place().cmp(&other.place())
+        compare(self, other)
     }
 }
 
@@ -292,8 +336,40 @@ impl PartialOrd for Record {
 
 impl PartialEq for Record {
     fn eq(&self, other: &Self) -> bool {
-        self.place() == other.place()
+        compare(self, other).is_eq()
     }
 }
 
 impl Eq for Record {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(key: &[u8], revision: u64) -> Record {
+        Record {
+            beginning: beginning(key),
+            bytes: Bytes::copy_from_slice(key),
+            key_len: key.len(),
+            revision: Revision(revision),
+        }
+    }
+
+    #[test]
+    fn the_beginning_of_a_key_never_changes_the_order() {
+        let long = "0123456789abcdef";
+        let mut keys: Vec<Vec<u8>> = vec![vec![], vec![0], vec![0, 0], vec![0, 1], vec![255; 20]];
+        for tail in ["", "\0", "\0\0x", "g", "h"] {
+            keys.push(format!("{long}{tail}").into_bytes());
+            keys.push(format!("{}{tail}", &long[..15]).into_bytes());
+            keys.push(format!("a{tail}").into_bytes());
+        }
+        for a in &keys {
+            for b in &keys {
+                let (x, y) = (record(a, 3), record(b, 3));
+                assert_eq!(x.cmp(&y), a.cmp(b), "{a:?} {b:?}");
+                assert!(record(a, 4) < x);
+            }
+        }
+    }
+}

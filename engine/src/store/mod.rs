@@ -44,6 +44,7 @@ mod table;
 
 mod block_cache;
 mod compaction;
+mod folder;
 mod manifest;
 mod pin;
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::block_cache::BlockCache;
+use super::folder::Folder;
 use super::manifest::{CURRENT, Manifest, State, TableRecord, is_manifest, sync_dir};
 use super::memtable::Memtable;
 use super::pin::{InstalledTable, is_table_file, table_file_name};
@@ -18,6 +19,7 @@ use crate::{Error, ErrorKind, Result};
 pub(super) struct Recovered {
     pub(super) manifest: Manifest,
     pub(super) version: Version,
+    pub(super) folder: Arc<Folder>,
 }
 
 /// Reads a folder, or begins a new one.
@@ -30,7 +32,8 @@ pub(super) fn recover(env: &Env, dir: &Path, blocks: &Arc<BlockCache>) -> Result
         begin(env, dir, &names)?
     };
     let state = manifest.state();
-    let levels = open_tables(env, dir, state, blocks)?;
+    let folder = Folder::new(&env.vfs, dir);
+    let levels = open_tables(&folder, state, blocks)?;
     remove_orphans(env, dir, &manifest, &names)?;
     let version = Version {
         active: Arc::new(Memtable::new()),
@@ -38,7 +41,11 @@ pub(super) fn recover(env: &Env, dir: &Path, blocks: &Arc<BlockCache>) -> Result
         levels,
         checkpoint: state.checkpoint.clone(),
     };
-    Ok(Recovered { manifest, version })
+    Ok(Recovered {
+        manifest,
+        version,
+        folder,
+    })
 }
 
 /// Builds the manifest of a folder from table files that somebody put there.
@@ -54,6 +61,7 @@ pub(super) fn install(
         return Err(Error::new(ErrorKind::Invalid, message));
     }
     remove_manifests(env, dir, &names)?;
+    let folder = Folder::new(&env.vfs, dir);
     let blocks = BlockCache::new(0);
     let mut state = State {
         checkpoint: Some(checkpoint),
@@ -66,8 +74,7 @@ pub(super) fn install(
             let message = format!("install table {} at level {level}", table.id);
             return Err(Error::new(ErrorKind::Invalid, message));
         }
-        let path = dir.join(table_file_name(table.id));
-        let file = Table::open(&env.vfs, path, table.id, table.len, &blocks)?;
+        let file = Table::open(&folder, table.id, table.len, &blocks)?;
         let record = TableRecord {
             id: table.id,
             level,
@@ -106,11 +113,10 @@ fn begin(env: &Env, dir: &Path, names: &[String]) -> Result<Manifest> {
     Manifest::create(env, dir, State::default())
 }
 
-fn open_tables(env: &Env, dir: &Path, state: &State, blocks: &Arc<BlockCache>) -> Result<Levels> {
+fn open_tables(folder: &Arc<Folder>, state: &State, blocks: &Arc<BlockCache>) -> Result<Levels> {
     let mut tables = Vec::with_capacity(state.tables.len());
     for record in state.tables.values() {
-        let path = dir.join(table_file_name(record.id));
-        let table = Table::open(&env.vfs, path, record.id, record.len, blocks)?;
+        let table = Table::open(folder, record.id, record.len, blocks)?;
         if table.properties != record.properties {
             let problem = "its properties are not those in the manifest";
             return Err(Error::corrupt(&table.path, 0, problem));

@@ -186,7 +186,8 @@ fn verify(life: &Life, acknowledged: u64, context: &str) -> u64 {
 
 fn survive(seed: u64, crash_at: u64) {
     let context = format!("seed {seed}, power off at I/O {crash_at}");
-    let vfs = Arc::new(SimVfs::new(seed));
+    // Another disk for each cut, so that each loses something else.
+    let vfs = Arc::new(SimVfs::new(1_000_000 * seed + crash_at));
     vfs.crash_at(crash_at);
     let life = Life::new(vfs.clone(), seed);
     let acknowledged = run(&life, 0);

@@ -1,5 +1,6 @@
 //! The engine's tests from outside: readable scripts, and crashes of the whole engine.
 
 mod crash;
+mod install;
 mod scripts;
 mod world;

@@ -73,6 +73,10 @@ impl World for Embedded {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "scripts are files beside the test"
+)]
 fn run_all(options: &Options) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
     let mut count = 0;

@@ -410,3 +410,31 @@ fn reads_stand_firm_while_segments_are_purged_and_used_again() {
     assert!(log.stats().recycled > 10, "{:?}", log.stats());
     log.close().expect("the log closes");
 }
+
+#[test]
+fn an_entry_replaced_while_it_is_written_is_not_taken_for_its_successor() {
+    let (_vfs, process) = start();
+    let log = process.open().expect("a new log opens");
+    process.settle();
+    let answers = Answers::default();
+    log.append(GROUP, entries(1, 4, 700), answers.done(1));
+    // The first group commit takes three entries; the third is replaced before that.
+    let mut replaced = vec![Write::TruncateAfter(LogIndex(2))];
+    replaced.extend((3..=5).map(|index| entry(1, index, &body(index + 100, 700))));
+    log.append(GROUP, replaced, answers.done(2));
+    process.workers.help();
+    assert_eq!(log.stats().group_commits, 1);
+    assert_eq!(
+        log.synced(GROUP),
+        LogIndex(2),
+        "the new third is not written"
+    );
+    process.settle();
+    assert_eq!(
+        (log.synced(GROUP), answers.good()),
+        (LogIndex(5), vec![1, 2])
+    );
+    // The budget of the tail holds but one of them: the others come from disk.
+    let bodies: Vec<Bytes> = read_all(&log, GROUP).into_iter().map(|e| e.body).collect();
+    assert_eq!(bodies, [1, 2, 103, 104, 105].map(|index| body(index, 700)));
+}

@@ -19,8 +19,9 @@ struct Told {
     recycled: u64,
 }
 
-/// Plays the story of a seed until it ends or the power goes.
-fn tell(vfs: &SimVfs, seed: u64) -> Told {
+/// Plays the story of a seed until so many appends, or until the power goes. The process ends
+/// without notice, now and then after closing its log.
+fn tell(vfs: &SimVfs, seed: u64, appends: usize) -> Told {
     let process = Process::start(Arc::new(vfs.clone()), seed);
     let rng = SeededRng::new(seed);
     let answers = Answers::default();
@@ -34,7 +35,7 @@ fn tell(vfs: &SimVfs, seed: u64) -> Told {
         assert!(!vfs.is_powered(), "only a power cut keeps it from opening");
         return told;
     };
-    while told.appends.len() < APPENDS && vfs.is_powered() {
+    while told.appends.len() < appends && vfs.is_powered() {
         let (group, writes) = model.next_writes(&rng, u64::from(GROUPS));
         model.apply_all(group, &writes);
         let number = told.appends.len();
@@ -128,7 +129,7 @@ fn recover(vfs: &SimVfs, told: &Told, seed: u64, point: u64) {
 
 fn sweep(seed: u64) {
     let whole = SimVfs::new(seed);
-    let told = tell(&whole, seed);
+    let told = tell(&whole, seed, APPENDS);
     let points = whole.io_count();
     assert_eq!(told.appends.len(), APPENDS);
     assert!(points > 100, "only {points} calls");
@@ -136,7 +137,7 @@ fn sweep(seed: u64) {
     for point in 1..=points {
         let vfs = SimVfs::new(seed);
         vfs.crash_at(point);
-        let told = tell(&vfs, seed);
+        let told = tell(&vfs, seed, APPENDS);
         recover(&vfs, &told, seed, point);
     }
 }
@@ -155,5 +156,24 @@ fn no_power_cut_loses_what_was_acknowledged_seed_2() {
 fn no_power_cut_loses_what_was_acknowledged_other_seeds() {
     for seed in 3..=12 {
         sweep(seed);
+    }
+}
+
+#[test]
+fn what_is_found_after_a_killed_process_survives_a_power_cut() {
+    for seed in 1..=12 {
+        for appends in 1..=APPENDS {
+            let context = format!("seed {seed}, {appends} appends");
+            let vfs = SimVfs::new(seed);
+            let told = tell(&vfs, seed, appends);
+            let process = Process::start(Arc::new(vfs.clone()), seed + 100);
+            let log = process.open().expect("nothing was lost with the process");
+            let found = check(&log, &told, &context);
+            process.workers.abandon();
+            vfs.power_on();
+            let process = Process::start(Arc::new(vfs), seed + 200);
+            let log = process.open().expect("a power cut damages nothing");
+            assert_eq!(found.difference(&log, GROUPS), None, "{context}");
+        }
     }
 }

@@ -260,3 +260,23 @@ fn segments_that_changed_places_are_told() {
     let error = open(&disk).1.expect_err("the numbers disagree");
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
 }
+
+#[test]
+fn a_newer_format_is_refused_and_not_taken_for_damage() {
+    let disk = MemVfs::new();
+    let (_process, log) = story(&disk);
+    log.close().expect("the log closes");
+    let image = Image::take(&disk);
+    // The version, and the key that frames would be encrypted with.
+    for field in [8, 34] {
+        let vfs = image.restore();
+        let mut header = read_file(&vfs, &segment_path(1))[..42].to_vec();
+        header[field] = 2;
+        let crc = crc32fast::hash(&header[..38]);
+        header[38..].copy_from_slice(&crc.to_le_bytes());
+        overwrite(&vfs, &segment_path(1), 0, &header);
+        overwrite(&vfs, &segment_path(1), 4096, &header);
+        let error = open(&vfs).1.expect_err("it is not understood");
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    }
+}

@@ -16,10 +16,11 @@ use super::index::{BlockSpan, Index};
 use super::properties::Properties;
 use super::{CRC_BYTES, checksum};
 use crate::codec::{DecodeError, Decoder};
+use crate::env::File;
 use crate::env::vfs::OpenMode;
-use crate::env::{File, Vfs};
 use crate::ids::Revision;
 use crate::store::block_cache::{BlockCache, BlockKey};
+use crate::store::folder::Folder;
 use crate::store::iter::Direction;
 use crate::store::key::Place;
 use crate::store::row::{Found, NewRow};
@@ -36,7 +37,7 @@ pub(in crate::store) struct Table {
     pub(in crate::store) len: u64,
     pub(in crate::store) path: PathBuf,
     pub(in crate::store) properties: Properties,
-    vfs: Arc<dyn Vfs>,
+    folder: Arc<Folder>,
     file: Arc<dyn File>,
     salt: u64,
     index: Index,
@@ -61,19 +62,19 @@ impl Table {
     /// # Errors
     /// `Corrupt` with the file and the offset of what is wrong; `Unsupported` for a newer format.
     pub(in crate::store) fn open(
-        vfs: &Arc<dyn Vfs>,
-        path: PathBuf,
+        folder: &Arc<Folder>,
         id: u64,
         len: u64,
         blocks: &Arc<BlockCache>,
     ) -> Result<Self> {
+        let path = folder.table_path(id);
         let failed = |e| match e {
             e if std::io::Error::kind(&e) == std::io::ErrorKind::NotFound => {
                 Error::corrupt(&path, 0, "the file is missing")
             }
             e => Error::io(format!("open table {}", path.display()), e),
         };
-        let file = vfs.open(&path, OpenMode::Read).map_err(failed)?;
+        let file = folder.vfs.open(&path, OpenMode::Read).map_err(failed)?;
         let found = file.len().map_err(failed)?;
         let footer_at = len.checked_sub(FOOTER_BYTES as u64);
         let Some(footer_at) = footer_at.filter(|_| found == len) else {
@@ -104,7 +105,7 @@ impl Table {
             id,
             len,
             properties,
-            vfs: Arc::clone(vfs),
+            folder: Arc::clone(folder),
             salt: footer.salt,
             index,
             filter,
@@ -176,8 +177,7 @@ impl Drop for Table {
     fn drop(&mut self) {
         self.blocks.remove_resident(self.resident_bytes());
         if *self.obsolete.get_mut() {
-            // If this fails or a crash undoes it, the next open removes the file as an orphan.
-            let _ = self.vfs.remove(&self.path);
+            self.folder.remove_orphan(&self.path);
         }
     }
 }

@@ -12,9 +12,10 @@ use super::footer::{Footer, VERSION};
 use super::index::{BlockSpan, IndexBuilder};
 use super::properties::Properties;
 use crate::codec::Encoder;
+use crate::env::File;
 use crate::env::vfs::OpenMode;
-use crate::env::{File, Vfs};
 use crate::ids::Revision;
+use crate::store::folder::Folder;
 use crate::store::key::Place;
 use crate::store::row::RowParts;
 use crate::{Error, Result};
@@ -56,7 +57,7 @@ pub(in crate::store) struct WrittenTable {
 
 #[derive(Debug)]
 struct UnpublishedFile {
-    vfs: Arc<dyn Vfs>,
+    folder: Arc<Folder>,
     path: PathBuf,
     keep: bool,
 }
@@ -64,19 +65,20 @@ struct UnpublishedFile {
 impl TableWriter {
     /// Creates the file.
     pub(in crate::store) fn create(
-        vfs: &Arc<dyn Vfs>,
-        path: PathBuf,
+        folder: &Arc<Folder>,
         id: u64,
         salt: u64,
         block_bytes: usize,
     ) -> Result<Self> {
-        let file = vfs
+        let path = folder.table_path(id);
+        let file = folder
+            .vfs
             .open(&path, OpenMode::CreateNew)
             .map_err(|e| Error::io(format!("create table {}", path.display()), e))?;
         Ok(Self {
             file,
             unpublished: UnpublishedFile {
-                vfs: Arc::clone(vfs),
+                folder: Arc::clone(folder),
                 path,
                 keep: false,
             },
@@ -227,17 +229,12 @@ impl WrittenTable {
     pub(in crate::store) fn publish(&mut self) {
         self.unpublished.keep = true;
     }
-
-    pub(in crate::store) fn path(&self) -> &std::path::Path {
-        &self.unpublished.path
-    }
 }
 
 impl Drop for UnpublishedFile {
     fn drop(&mut self) {
         if !self.keep {
-            // If even this fails, the next open removes the file: no manifest names it.
-            let _ = self.vfs.remove(&self.path);
+            self.folder.remove_orphan(&self.path);
         }
     }
 }

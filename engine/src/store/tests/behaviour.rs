@@ -151,6 +151,34 @@ fn a_pin_that_a_crash_ends_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_closed_store_removes_nothing_from_a_folder_that_may_be_anothers() {
+    let env = Env::memory();
+    let store = open(&env, tiny());
+    for revision in 1..=4 {
+        store
+            .write(Revision(revision), &[put("row", &format!("{revision}"))])
+            .expect("the store runs");
+        flush(&store, revision);
+    }
+    let pin = store.pin();
+    let mut rows = store
+        .scan(KeyRange::all(), Revision(4), false)
+        .expect("undamaged");
+    compact_all(&store, 4);
+    store.close();
+    let names = table_names(&env.vfs, &dir());
+    assert!(names.len() > pin.tables().len());
+    drop(pin);
+    let row = rows.next().expect("a row").expect("undamaged");
+    assert_eq!(row.1.value, "4");
+    drop(rows);
+    let error = store.write(Revision(5), &[put("row", "5")]);
+    assert_eq!(error.expect_err("it is closed").kind(), ErrorKind::Stopped);
+    drop(store);
+    assert_eq!(table_names(&env.vfs, &dir()), names);
+}
+
+#[test]
 fn compaction_drops_what_no_reader_can_see_and_no_more() {
     let env = Env::memory();
     let store = open(&env, tiny());

@@ -99,14 +99,17 @@ fn delete(key: &str) -> RowWrite {
     }
 }
 
+/// A checkpoint of several sectors, so that a power cut may tear it.
 fn blob(revision: u64) -> Bytes {
-    Bytes::copy_from_slice(&revision.to_le_bytes())
+    revision.to_le_bytes().repeat(200).into()
 }
 
 /// The revision in a checkpoint made by [`blob`]; 0 before the first.
 fn revision_of(checkpoint: Option<Bytes>) -> u64 {
-    checkpoint.map_or(0, |blob| {
-        u64::from_le_bytes(blob.as_ref().try_into().expect("eight bytes"))
+    checkpoint.map_or(0, |found| {
+        let revision = u64::from_le_bytes(*found.first_chunk().expect("eight bytes"));
+        assert_eq!(found, blob(revision));
+        revision
     })
 }
 

@@ -1,0 +1,551 @@
+//! Every command, its arguments, its help.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use engine_server::NodeArgs;
+
+use crate::endpoints::DATA_DEFAULT;
+use crate::exit_code;
+use crate::output::Format;
+
+/// Rows, messages and clusters of engine, from the command line
+#[derive(Debug, Parser)]
+#[command(
+    name = "engine-cli",
+    version,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = FIRST_STEPS,
+    after_long_help = format!("{FIRST_STEPS}\n\n{}", exit_code::TABLE),
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const FIRST_STEPS: &str = "\
+First steps:
+  engine-cli dev up --nodes 3                        a cluster on this machine
+  engine-cli keyspace create orders
+  engine-cli kv put order-17 '{\"state\":\"new\"}' --keyspace orders
+  engine-cli kv get order-17 --keyspace orders";
+
+/// For every command
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Common {
+    /// Client addresses of some nodes; without it the cluster of 'dev up' is found by itself
+    #[arg(
+        long,
+        global = true,
+        env = "ENGINE_ENDPOINTS",
+        value_delimiter = ',',
+        value_name = "HOST:PORT,…"
+    )]
+    pub(crate) endpoints: Vec<String>,
+
+    /// How results are printed
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT"
+    )]
+    pub(crate) output: Format,
+
+    /// How long one request may take, all its tries included
+    #[arg(long, global = true, default_value = "10", value_parser = seconds, value_name = "SECONDS")]
+    pub(crate) timeout: Duration,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Rows: put, get, del, cas, count, scan, import
+    #[command(subcommand)]
+    Kv(KvCommand),
+    /// Keyspaces: the named sets that rows live in
+    #[command(subcommand)]
+    Keyspace(KeyspaceCommand),
+    /// Topics and their messages: create, ls, describe, produce, consume
+    #[command(subcommand)]
+    Topic(TopicCommand),
+    /// One atomic commit over rows, messages and offsets, from a JSON document
+    Commit(CommitArgs),
+    /// Nodes: status, add-learner, promote, remove, transfer-leader
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
+    /// A single node in this process
+    #[command(subcommand)]
+    Node(NodeCommand),
+    /// A cluster on this machine, for development
+    #[command(subcommand)]
+    Dev(DevCommand),
+}
+
+// ---- kv ----
+
+/// Which keyspace
+#[derive(Args, Clone, Debug)]
+pub(crate) struct InKeyspace {
+    /// The keyspace; see 'engine-cli keyspace ls'
+    #[arg(long, short, env = "ENGINE_KEYSPACE", value_name = "NAME")]
+    pub(crate) keyspace: String,
+}
+
+/// At which moment and how fresh
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct ReadArgs {
+    /// Read at this revision instead of the newest
+    #[arg(long)]
+    pub(crate) revision: Option<u64>,
+
+    /// Take what one node has, possibly old; works without a majority
+    #[arg(long)]
+    pub(crate) local: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KvCommand {
+    /// Write a row
+    #[command(after_help = "\
+Examples:
+  engine-cli kv put order-17 '{\"state\":\"new\"}' --keyspace orders
+  engine-cli kv put logo - --keyspace files < logo.svg")]
+    Put {
+        /// The row's key
+        key: String,
+        /// Its new value, at most 1 MiB; '-' reads it from stdin
+        value: String,
+        #[command(flatten)]
+        at: InKeyspace,
+    },
+
+    /// Print a row's value; exit code 3 if it is not there
+    #[command(after_help = "\
+Examples:
+  engine-cli kv get order-17 --keyspace orders
+  engine-cli kv get order-17 --keyspace orders --revision 41 --output json")]
+    Get {
+        /// The row's key
+        key: String,
+        #[command(flatten)]
+        at: InKeyspace,
+        #[command(flatten)]
+        read: ReadArgs,
+    },
+
+    /// Remove a row; one that is not there is no error
+    #[command(after_help = "\
+Example:
+  engine-cli kv del order-17 --keyspace orders")]
+    Del {
+        /// The row's key
+        key: String,
+        #[command(flatten)]
+        at: InKeyspace,
+    },
+
+    /// Write a row if a condition holds (compare and set); exit code 3 if it does not
+    #[command(after_help = "\
+Examples:
+  engine-cli kv cas lock-1 me --keyspace locks --if-absent
+  engine-cli kv cas order-17 paid --keyspace orders --if-value new
+  engine-cli kv cas order-17 paid --keyspace orders --if-revision 41")]
+    Cas {
+        /// The row's key
+        key: String,
+        /// Its new value; '-' reads it from stdin
+        value: String,
+        #[command(flatten)]
+        at: InKeyspace,
+        #[command(flatten)]
+        condition: ConditionArgs,
+    },
+
+    /// Count rows
+    #[command(after_help = "\
+Examples:
+  engine-cli kv count --keyspace orders
+  engine-cli kv count --keyspace packages --prefix lib")]
+    Count {
+        #[command(flatten)]
+        at: InKeyspace,
+        /// Only keys that begin with this
+        #[arg(long, default_value = "")]
+        prefix: String,
+        #[command(flatten)]
+        read: ReadArgs,
+    },
+
+    /// Print rows in key order, a page at a time
+    #[command(after_help = "\
+Examples:
+  engine-cli kv scan --keyspace packages --prefix lib --limit 20
+  engine-cli kv scan --keyspace packages --keys-only --reverse
+  engine-cli kv scan --keyspace packages --cursor CURSOR     the next page, as of the same moment")]
+    Scan(ScanArgs),
+
+    /// Store each line of a JSON Lines file as a row
+    #[command(after_help = "\
+The key is a field of the record; the value is the whole line. The keyspace is made if it is
+missing. Rows that are there already are overwritten, so a broken import can be run again.
+
+Examples:
+  engine-cli kv import --keyspace packages --key name packages.jsonl.gz
+  zcat packages.jsonl.gz | engine-cli kv import --keyspace packages --key name -")]
+    Import {
+        /// A file with one JSON object per line, plain or gzip; '-' is stdin
+        file: PathBuf,
+        /// The field that holds the key: a text or a number
+        #[arg(long, value_name = "FIELD")]
+        key: String,
+        #[command(flatten)]
+        at: InKeyspace,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ScanArgs {
+    #[command(flatten)]
+    pub(crate) at: InKeyspace,
+    /// Only keys that begin with this
+    #[arg(long, default_value = "")]
+    pub(crate) prefix: String,
+    /// Most rows of the page; 0 for the most that fit (10,000 rows, 2 MiB)
+    #[arg(long, default_value_t = 100)]
+    pub(crate) limit: u32,
+    /// Continue after the page that printed this cursor
+    #[arg(long, default_value = "", conflicts_with = "revision")]
+    pub(crate) cursor: String,
+    /// From the last key to the first
+    #[arg(long)]
+    pub(crate) reverse: bool,
+    /// Leave values out
+    #[arg(long)]
+    pub(crate) keys_only: bool,
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
+}
+
+/// What must be true of the row
+#[derive(Args, Clone, Debug)]
+#[group(required = true, multiple = false)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the fields are the options' names"
+)]
+pub(crate) struct ConditionArgs {
+    /// Only if the row holds exactly this value
+    #[arg(long, value_name = "VALUE")]
+    pub(crate) if_value: Option<String>,
+    /// Only if the row was last changed at exactly this revision
+    #[arg(long, value_name = "REVISION")]
+    pub(crate) if_revision: Option<u64>,
+    /// Only if the row is not there
+    #[arg(long)]
+    pub(crate) if_absent: bool,
+    /// Only if the row is there
+    #[arg(long)]
+    pub(crate) if_exists: bool,
+}
+
+// ---- keyspace ----
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyspaceCommand {
+    /// Make a keyspace
+    #[command(after_help = "\
+Example:
+  engine-cli keyspace create orders")]
+    Create {
+        /// Its name: letters, digits, '-', '_' and '.'
+        name: String,
+    },
+    /// Print the names of all keyspaces
+    #[command(after_help = "\
+Example:
+  engine-cli keyspace ls")]
+    Ls,
+}
+
+// ---- topic ----
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TopicCommand {
+    /// Make a topic
+    #[command(after_help = "\
+Example:
+  engine-cli topic create order-events --partitions 3")]
+    Create {
+        /// Its name: letters, digits, '-', '_' and '.'
+        name: String,
+        /// How many partitions it has, for now and ever; 1 to 1024
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
+        partitions: u32,
+    },
+
+    /// Print the names of all topics
+    #[command(after_help = "\
+Example:
+  engine-cli topic ls")]
+    Ls,
+
+    /// Print a topic's partitions, and how far each consumer group has come
+    #[command(after_help = "\
+Example:
+  engine-cli topic describe order-events")]
+    Describe {
+        /// The topic's name
+        name: String,
+    },
+
+    /// Append messages: each line of a JSON Lines file, or one value
+    #[command(after_help = "\
+Messages with one key stay in one partition, in the order of the file.
+
+Examples:
+  engine-cli topic produce packages --key name packages.jsonl.gz
+  engine-cli topic produce order-events --key order-17 --value created")]
+    Produce {
+        /// The topic's name
+        name: String,
+        /// A file with one JSON object per line, plain or gzip; '-' is stdin
+        #[arg(required_unless_present = "value", requires = "key")]
+        file: Option<PathBuf>,
+        /// With a file: the field that holds the key. With --value: the key itself
+        #[arg(long)]
+        key: Option<String>,
+        /// Append this one message instead of a file; '-' reads it from stdin
+        #[arg(long, conflicts_with = "file")]
+        value: Option<String>,
+    },
+
+    /// Print messages of all partitions; with a group, continue where it stopped
+    #[command(after_help = "\
+Without --follow it ends when there is nothing more to read. Without --group it begins at the
+oldest message, or with --follow at the newest. With --group it begins after the group's last
+acknowledged message (a new group: at the oldest) and acknowledges messages once they are
+printed; one that was printed but not acknowledged is printed again after a crash.
+
+Examples:
+  engine-cli topic consume order-events --limit 10
+  engine-cli topic consume order-events --group billing --follow
+  engine-cli topic consume order-events --group billing --from-beginning --output json")]
+    Consume(ConsumeArgs),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ConsumeArgs {
+    /// The topic's name
+    pub(crate) name: String,
+    /// The consumer group whose progress is continued and recorded
+    #[arg(long)]
+    pub(crate) group: Option<String>,
+    /// Begin at the oldest message, whatever the group has acknowledged
+    #[arg(long)]
+    pub(crate) from_beginning: bool,
+    /// End after so many messages
+    #[arg(long)]
+    pub(crate) limit: Option<u64>,
+    /// Wait for more messages instead of ending
+    #[arg(long)]
+    pub(crate) follow: bool,
+}
+
+// ---- commit ----
+
+/// One atomic commit from a JSON document: all of it, or nothing if a guard does not hold
+#[derive(Args, Debug)]
+#[command(after_help = "\
+The document; unknown fields are refused, and both lists may be left out:
+
+  {
+    \"guards\": [
+      {\"absent\":      {\"keyspace\": \"orders\", \"key\": \"order-17\"}},
+      {\"exists\":      {\"keyspace\": \"customers\", \"key\": \"c-5\"}},
+      {\"revision_is\": {\"keyspace\": \"stock\", \"key\": \"s-1\", \"revision\": 41}},
+      {\"value_is\":    {\"keyspace\": \"stock\", \"key\": \"s-2\", \"value\": \"7\"}}
+    ],
+    \"ops\": [
+      {\"put\":     {\"keyspace\": \"orders\", \"key\": \"order-17\", \"value\": {\"state\": \"new\"}}},
+      {\"delete\":  {\"keyspace\": \"carts\", \"key\": \"c-5\"}},
+      {\"publish\": {\"topic\": \"order-events\", \"key\": \"order-17\", \"value\": \"created\",
+                   \"headers\": [{\"name\": \"trace\", \"value\": \"9f2\"}]}},
+      {\"commit_offset\": {\"topic\": \"carts\", \"partition\": 0, \"consumer_group\": \"shop\", \"next\": 8}}
+    ]
+  }
+
+A value that is a JSON text is stored as that text, any other value as its JSON. 'publish' may
+also name a 'partition' and may go without a 'key'. Exit code 3 if a guard did not hold.
+
+Examples:
+  engine-cli commit -f order.json
+  jq -n '{ops: [{put: {keyspace: \"k\", key: \"a\", value: \"1\"}}]}' | engine-cli commit -f -")]
+pub(crate) struct CommitArgs {
+    /// The document's file; '-' is stdin
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+// ---- cluster ----
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClusterCommand {
+    /// Ask every known node for its state
+    #[command(after_help = "\
+Examples:
+  engine-cli cluster status
+  engine-cli cluster status --endpoints n1:7101,n2:7101 --output json")]
+    Status,
+
+    /// Add a node without a vote; it runs already and is empty
+    #[command(after_help = "\
+Example:
+  engine-cli cluster add-learner 4 --peer n4:7201 --client n4:7101")]
+    AddLearner {
+        /// The node's id, never used before in this cluster
+        node: u64,
+        /// Where its peers reach it
+        #[arg(long, value_name = "HOST:PORT")]
+        peer: String,
+        /// Where clients reach it
+        #[arg(long, value_name = "HOST:PORT")]
+        client: String,
+    },
+
+    /// Give a learner that has caught up a vote
+    #[command(after_help = "\
+Example:
+  engine-cli cluster promote 4")]
+    Promote {
+        /// The node's id
+        node: u64,
+    },
+
+    /// Take a node out for ever; its id is never used again
+    #[command(after_help = "\
+Example:
+  engine-cli cluster remove 2")]
+    Remove {
+        /// The node's id
+        node: u64,
+    },
+
+    /// Hand leadership to another voter
+    #[command(after_help = "\
+Example:
+  engine-cli cluster transfer-leader 3")]
+    TransferLeader {
+        /// The node's id
+        node: u64,
+    },
+}
+
+// ---- node ----
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum NodeCommand {
+    /// Run a node until SIGINT or SIGTERM; the same as the program engine-server
+    Run {
+        #[command(flatten)]
+        node: Box<NodeArgs>,
+        /// Stop when stdin is closed: a parent process holds it open
+        #[arg(long)]
+        exit_with_parent: bool,
+    },
+}
+
+// ---- dev ----
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DevCommand {
+    /// Run a whole cluster on this machine until Ctrl-C; the next start finds its data
+    #[command(after_help = "\
+Each node is a process of its own, with its data and trace under DATA/node-N. Other commands find
+the cluster by themselves.
+
+Examples:
+  engine-cli dev up
+  engine-cli dev up --nodes 1 --data /tmp/scratch")]
+    Up {
+        /// How many nodes: 1, 3 or 5. The default is 3, or what the folder holds already
+        #[arg(long, value_parser = parse_nodes)]
+        nodes: Option<u64>,
+        /// The folder of the cluster's data
+        #[arg(long, default_value = DATA_DEFAULT, value_name = "FOLDER")]
+        data: PathBuf,
+    },
+
+    /// Tell which nodes of the cluster on this machine run
+    #[command(after_help = "\
+Example:
+  engine-cli dev status")]
+    Status {
+        /// The folder of the cluster's data; without it the one of the last 'dev up'
+        #[arg(long, value_name = "FOLDER")]
+        data: Option<PathBuf>,
+    },
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_| "write a number of seconds".to_owned())?;
+    if !(0.001..=3_600.0).contains(&seconds) {
+        return Err("write between 0.001 and 3600 seconds".to_owned());
+    }
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+fn parse_nodes(text: &str) -> Result<u64, String> {
+    match text {
+        "1" => Ok(1),
+        "3" => Ok(3),
+        "5" => Ok(5),
+        _ => Err("write 1, 3 or 5: an even number survives no more failures".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_leaf_command_shows_an_example() {
+        fn visit(command: &clap::Command, path: &str) {
+            for child in command.get_subcommands() {
+                let path = format!("{path} {}", child.get_name());
+                if child.has_subcommands() {
+                    visit(child, &path);
+                } else {
+                    let help = child
+                        .get_after_help()
+                        .map(ToString::to_string)
+                        .unwrap_or_default();
+                    assert!(help.contains("Example"), "{path} has no example");
+                }
+                assert!(child.get_about().is_some(), "{path} has no sentence");
+            }
+        }
+        visit(&Cli::command(), "engine-cli");
+    }
+
+    #[test]
+    fn a_timeout_is_a_sensible_number_of_seconds() {
+        assert_eq!(seconds("1.5"), Ok(Duration::from_millis(1_500)));
+        for bad in ["", "x", "-1", "0", "NaN", "inf", "1e9"] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+    }
+}

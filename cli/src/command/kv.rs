@@ -1,0 +1,308 @@
+//! `kv`: rows.
+
+use engine_client::{Client, Condition, GuardFailed, Guarded, ReadOptions, Row, Scan};
+use serde::Serialize;
+
+use crate::args::{ConditionArgs, KvCommand, ReadArgs, ScanArgs};
+use crate::command::{Context, import, input};
+use crate::exit_code::ExitCode;
+use crate::failure::{Failure, Result};
+use crate::output::{Report, lines, table, write_line};
+use crate::text::{Text, thousands};
+
+pub(crate) async fn run(command: KvCommand, context: &Context) -> Result<ExitCode> {
+    if let KvCommand::Import { file, key, at } = command {
+        return import::run(file, key, at.keyspace, context).await;
+    }
+    context
+        .with_client(|client| ask(command, client, context))
+        .await
+}
+
+async fn ask(command: KvCommand, client: Client, context: &Context) -> Result<ExitCode> {
+    let kv = client.kv();
+    let output = context.output;
+    match command {
+        KvCommand::Put { key, value, at } => {
+            let written = kv.put(at.keyspace, key, input::value(value)?).await?;
+            output.report(&Written {
+                revision: written.revision,
+                version: written.version,
+            })?;
+        }
+        KvCommand::Get { key, at, read } => {
+            let looked = kv
+                .get_with(&at.keyspace, key.clone(), options(read))
+                .await?;
+            let Some(row) = looked.row else {
+                return missing(&key, &at.keyspace, looked.revision, context);
+            };
+            if output.is_json() {
+                output.report(&Found {
+                    row: Some(RowShown::new(row)),
+                    revision: looked.revision,
+                })?;
+            } else {
+                write_line(&row.value)?;
+            }
+        }
+        KvCommand::Del { key, at } => {
+            let removed = kv.delete(at.keyspace, key).await?;
+            output.report(&Removed {
+                existed: removed.existed,
+                revision: removed.revision,
+            })?;
+        }
+        KvCommand::Cas {
+            key,
+            value,
+            at,
+            condition,
+        } => {
+            let value = input::value(value)?;
+            let answer = kv
+                .put_if(at.keyspace, key, wanted(condition), value)
+                .await?;
+            return match answer {
+                Guarded::Done(written) => {
+                    output.report(&Written {
+                        revision: written.revision,
+                        version: written.version,
+                    })?;
+                    Ok(ExitCode::Done)
+                }
+                Guarded::Failed(failed) => guard_failed(failed, context),
+            };
+        }
+        KvCommand::Count { at, prefix, read } => {
+            let counted = kv.count(at.keyspace, prefix, options(read)).await?;
+            output.report(&Counted {
+                count: counted.count,
+                revision: counted.revision,
+            })?;
+        }
+        KvCommand::Scan(args) => scan(args, &client, context).await?,
+        KvCommand::Import { file, key, at } => {
+            return import::run(file, key, at.keyspace, context).await;
+        }
+    }
+    Ok(ExitCode::Done)
+}
+
+async fn scan(args: ScanArgs, client: &Client, context: &Context) -> Result<()> {
+    let page = client
+        .kv()
+        .scan(Scan {
+            keyspace: args.at.keyspace,
+            prefix: args.prefix.into(),
+            limit: args.limit,
+            cursor: args.cursor,
+            reverse: args.reverse,
+            keys_only: args.keys_only,
+            read: options(args.read),
+        })
+        .await?;
+    context.output.report(&Page {
+        rows: page.rows.into_iter().map(RowShown::new).collect(),
+        next_cursor: page.next_cursor,
+        revision: page.revision,
+        keys_only: args.keys_only,
+    })
+}
+
+/// Tells that a guard did not hold: an answer, with an exit code of its own.
+pub(crate) fn guard_failed(failed: GuardFailed, context: &Context) -> Result<ExitCode> {
+    let report = NotDone {
+        done: false,
+        guard_failed: GuardShown {
+            guard: failed.guard,
+            actual_revision: failed.actual_revision,
+        },
+    };
+    context.output.report(&report)?;
+    Ok(ExitCode::NotThere)
+}
+
+fn missing(key: &str, keyspace: &str, revision: u64, context: &Context) -> Result<ExitCode> {
+    if context.output.is_json() {
+        context.output.report(&Found {
+            row: None,
+            revision,
+        })?;
+        return Ok(ExitCode::NotThere);
+    }
+    Err(Failure::new(
+        ExitCode::NotThere,
+        format!("there is no row '{key}' in {keyspace}"),
+    )
+    .hint(format!(
+        "see what is there: engine-cli kv scan --keyspace {keyspace}"
+    )))
+}
+
+fn options(read: ReadArgs) -> ReadOptions {
+    ReadOptions {
+        revision: read.revision,
+        local: read.local,
+    }
+}
+
+fn wanted(condition: ConditionArgs) -> Condition {
+    match condition {
+        ConditionArgs {
+            if_value: Some(value),
+            ..
+        } => Condition::ValueIs(value.into()),
+        ConditionArgs {
+            if_revision: Some(revision),
+            ..
+        } => Condition::RevisionIs(revision),
+        ConditionArgs {
+            if_exists: true, ..
+        } => Condition::Exists,
+        // clap wants exactly one of the four.
+        ConditionArgs { .. } => Condition::Absent,
+    }
+}
+
+#[derive(Serialize)]
+struct Written {
+    revision: u64,
+    version: u64,
+}
+
+impl Report for Written {
+    fn human(&self) -> String {
+        format!(
+            "written at revision {}, version {}",
+            self.revision, self.version
+        )
+    }
+}
+
+#[derive(Serialize)]
+struct Removed {
+    existed: bool,
+    revision: u64,
+}
+
+impl Report for Removed {
+    fn human(&self) -> String {
+        if self.existed {
+            format!("removed at revision {}", self.revision)
+        } else {
+            "it was not there".to_owned()
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Counted {
+    count: u64,
+    revision: u64,
+}
+
+impl Report for Counted {
+    fn human(&self) -> String {
+        self.count.to_string()
+    }
+}
+
+#[derive(Serialize)]
+struct NotDone {
+    done: bool,
+    guard_failed: GuardShown,
+}
+
+#[derive(Serialize)]
+struct GuardShown {
+    guard: u32,
+    actual_revision: Option<u64>,
+}
+
+impl Report for NotDone {
+    fn human(&self) -> String {
+        let state = match self.guard_failed.actual_revision {
+            Some(revision) => format!("the row was last changed at revision {revision}"),
+            None => "the row is not there".to_owned(),
+        };
+        format!(
+            "nothing was changed: guard {} does not hold; {state}",
+            self.guard_failed.guard
+        )
+    }
+}
+
+#[derive(Serialize)]
+struct RowShown {
+    key: Text,
+    value: Text,
+    create_revision: u64,
+    mod_revision: u64,
+    version: u64,
+}
+
+impl RowShown {
+    fn new(row: Row) -> Self {
+        Self {
+            key: Text(row.key),
+            value: Text(row.value),
+            create_revision: row.create_revision,
+            mod_revision: row.mod_revision,
+            version: row.version,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Found {
+    row: Option<RowShown>,
+    revision: u64,
+}
+
+impl Report for Found {
+    fn human(&self) -> String {
+        self.row
+            .as_ref()
+            .map_or_else(String::new, |row| row.value.to_string())
+    }
+}
+
+#[derive(Serialize)]
+struct Page {
+    rows: Vec<RowShown>,
+    next_cursor: Option<String>,
+    revision: u64,
+    #[serde(skip)]
+    keys_only: bool,
+}
+
+impl Report for Page {
+    fn human(&self) -> String {
+        const KEY_WIDTH: usize = 40;
+        const VALUE_WIDTH: usize = 60;
+        let mut rows = if self.keys_only {
+            table(["key", "version", "revision"])
+        } else {
+            table(["key", "value", "version", "revision"])
+        };
+        for row in &self.rows {
+            let mut cells = vec![row.key.short(KEY_WIDTH)];
+            if !self.keys_only {
+                cells.push(row.value.short(VALUE_WIDTH));
+            }
+            cells.extend([row.version.to_string(), row.mod_revision.to_string()]);
+            rows.add_row(cells);
+        }
+        let count = thousands(u64::try_from(self.rows.len()).unwrap_or(u64::MAX));
+        let more = match &self.next_cursor {
+            Some(cursor) => format!("there are more: add --cursor {cursor}"),
+            None => "these are all".to_owned(),
+        };
+        format!(
+            "{}\n{count} rows at revision {}; {more}",
+            lines(&rows),
+            self.revision
+        )
+    }
+}

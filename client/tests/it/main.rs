@@ -1,0 +1,5 @@
+//! The client against nodes that answer as a script tells them.
+
+mod fake;
+mod pipeline;
+mod resend;

@@ -1,0 +1,97 @@
+//! The folder that holds a group's tables and partition files, and its siblings.
+
+use std::path::Path;
+
+use super::Shared;
+use crate::checkpoint::CheckpointReader;
+use crate::checkpoint::writer::{partitions_dir, store_dir};
+use crate::env::Env;
+use crate::error::{Error, Result};
+use crate::ids::GroupId;
+use crate::queue::{PartitionLengths, Partitions};
+use crate::state::State;
+use crate::store::{Lsm, Store};
+
+const ROOMS_PREFIX: &str = "state-";
+
+pub(super) fn rooms_name(number: u64) -> String {
+    format!("{ROOMS_PREFIX}{number:06}")
+}
+
+/// The folder in use.
+#[derive(Debug)]
+pub(super) struct Rooms {
+    pub(super) number: u64,
+    pub(super) store: Lsm,
+    pub(super) partitions: Partitions,
+}
+
+impl Rooms {
+    pub(super) fn open(
+        shared: &Shared,
+        group: GroupId,
+        dir: &Path,
+        number: u64,
+    ) -> Result<(Self, State)> {
+        let dir = dir.join(rooms_name(number));
+        let blocks = shared.blocks.clone();
+        let store = Lsm::open(
+            &shared.env,
+            &store_dir(&dir),
+            shared.options.store(),
+            blocks,
+        )?;
+        let (state, lengths) = match store.checkpoint() {
+            Some(checkpoint) => State::decode(checkpoint)?,
+            None => (State::new(), PartitionLengths::default()),
+        };
+        let queue = shared.options.queue();
+        let partitions =
+            Partitions::open(&shared.env, &partitions_dir(&dir), group, queue, &lengths)?;
+        Ok((
+            Self {
+                number,
+                store,
+                partitions,
+            },
+            state,
+        ))
+    }
+
+    pub(super) fn read_checkpoint(&self, env: &Env) -> Result<CheckpointReader> {
+        let pin = self.store.pin();
+        CheckpointReader::new(env.vfs.clone(), pin, |lengths| self.partitions.pin(lengths))
+    }
+}
+
+/// Removes what an interrupted install left behind; answers the number of the folder in use.
+pub(super) fn clean_folder(env: &Env, dir: &Path) -> Result<u64> {
+    let failed = |source| Error::io(format!("prepare {}", dir.display()), source);
+    env.vfs.create_dir_all(dir).map_err(failed)?;
+    let entries = env.vfs.list(dir).map_err(failed)?;
+    let numbers = entries.iter().filter_map(|entry| {
+        entry
+            .name
+            .strip_prefix(ROOMS_PREFIX)
+            .and_then(|number| number.parse::<u64>().ok())
+    });
+    let newest = numbers.max().unwrap_or(1);
+    for entry in &entries {
+        if entry.is_dir && entry.name != rooms_name(newest) {
+            env.vfs
+                .remove_dir_all(&dir.join(&entry.name))
+                .map_err(failed)?;
+        }
+    }
+    let rooms = dir.join(rooms_name(newest));
+    env.vfs.create_dir_all(&store_dir(&rooms)).map_err(failed)?;
+    env.vfs
+        .create_dir_all(&partitions_dir(&rooms))
+        .map_err(failed)?;
+    env.vfs.sync_dir(&rooms).map_err(failed)?;
+    env.vfs.sync_dir(dir).map_err(failed)?;
+    if let Some(parent) = dir.parent() {
+        env.vfs.sync_dir(parent).map_err(failed)?;
+    }
+    Ok(newest)
+}

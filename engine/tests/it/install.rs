@@ -1,0 +1,259 @@
+//! A checkpoint sent from one replica to another: whole, or not at all.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use engine::command::{Batch, Command, Commit, NewMessage, Op, Payload, RowRef};
+use engine::env::Env;
+use engine::env::rng::SeededRng;
+use engine::env::vfs::sim::SimVfs;
+use engine::env::workers::SteppedWorkers;
+use engine::ids::{GroupId, LogId, Offset, PartitionId};
+use engine::query::{FetchRequest, ScanRequest};
+use engine::replica::{Replica, Shared};
+use engine::{ErrorKind, Options};
+
+const GROUP: GroupId = GroupId(3);
+
+struct World {
+    vfs: Arc<SimVfs>,
+    workers: Arc<SteppedWorkers>,
+    shared: Shared,
+}
+
+impl World {
+    fn new(vfs: Arc<SimVfs>, seed: u64) -> Self {
+        let workers = Arc::new(SteppedWorkers::new(seed));
+        let env = Env {
+            workers: workers.clone(),
+            ..Env::simulated(vfs.clone(), seed)
+        };
+        let options = Options {
+            memtable_bytes: 8192,
+            table_bytes: 4096,
+            level_base_bytes: 16_384,
+            partition_file_bytes: 8192,
+            ..Options::default()
+        };
+        let options = options.validate().expect("the options are valid");
+        Self {
+            vfs,
+            workers,
+            shared: Shared::new(env, options),
+        }
+    }
+
+    fn open(&self) -> engine::Result<Replica> {
+        Replica::open(&self.shared, GROUP, Path::new("/node/group-3"))
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.workers.abandon();
+    }
+}
+
+/// Entry `index` of a log that any replica may apply.
+fn entry(index: u64) -> (LogId, Payload) {
+    let commands = if index == 1 {
+        vec![
+            Command::CreateTopic {
+                name: "t".to_owned(),
+                partitions: 2,
+            },
+            Command::OpenSession,
+        ]
+    } else {
+        let row = RowRef {
+            keyspace: "default".to_owned(),
+            key: Bytes::from(format!("key-{:02}", index % 37)),
+        };
+        let value = Bytes::from(format!("{index:05}{}", "y".repeat(120)));
+        let message = NewMessage {
+            key: Some(row.key.clone()),
+            value: value.clone(),
+            headers: vec![("h".to_owned(), Bytes::from_static(b"1"))],
+        };
+        let publish = Op::Publish {
+            topic: "t".to_owned(),
+            partition: None,
+            message,
+        };
+        vec![Command::Commit(Commit {
+            ops: vec![Op::Put { row, value }, publish],
+            ..Commit::default()
+        })]
+    };
+    (
+        LogId::new(1, index),
+        Payload::Batch(Batch {
+            now_ms: index,
+            commands,
+        }),
+    )
+}
+
+fn apply(replica: &Replica, entries: std::ops::RangeInclusive<u64>) {
+    for index in entries {
+        let (log_id, payload) = entry(index);
+        replica.apply(log_id, &payload).expect("a healthy disk");
+    }
+}
+
+fn chunks(replica: &Replica) -> Vec<Bytes> {
+    let mut reader = replica.read_checkpoint().expect("a checkpoint was made");
+    let mut chunks = Vec::new();
+    while let Some(chunk) = reader.next_chunk().expect("a healthy disk") {
+        chunks.push(chunk);
+    }
+    chunks
+}
+
+/// A replica with a checkpoint at entry 300, and its chunks.
+fn sender() -> (World, Replica, Vec<Bytes>) {
+    let world = World::new(Arc::new(SimVfs::new(1)), 1);
+    let replica = world.open().expect("a new folder opens");
+    apply(&replica, 1..=300);
+    replica.begin_checkpoint().expect("a healthy disk");
+    replica.wait_for_checkpoint().expect("a healthy disk");
+    let chunks = chunks(&replica);
+    (world, replica, chunks)
+}
+
+fn receive(replica: &Replica, chunks: &[Bytes]) -> engine::Result<()> {
+    let mut writer = replica.begin_install()?;
+    for chunk in chunks {
+        writer.write(chunk.clone())?;
+    }
+    replica.install(writer)
+}
+
+fn assert_same(left: &Replica, right: &Replica) {
+    let (l, r) = (left.view(), right.view());
+    assert_eq!(
+        (l.applied, l.revision, l.digest),
+        (r.applied, r.revision, r.digest)
+    );
+    let all = ScanRequest {
+        keyspace: "default".to_owned(),
+        ..ScanRequest::default()
+    };
+    assert_eq!(
+        left.scan(&all).expect("readable"),
+        right.scan(&all).expect("readable")
+    );
+    for partition in [PartitionId(0), PartitionId(1)] {
+        let topic = "t".to_owned();
+        let request = FetchRequest {
+            topic,
+            partition,
+            from: Offset(0),
+            limit: 0,
+        };
+        let (left, right) = (left.fetch(&request), right.fetch(&request));
+        assert_eq!(left.expect("readable"), right.expect("readable"));
+    }
+}
+
+#[test]
+fn a_received_checkpoint_is_the_senders_state_and_goes_on_from_there() {
+    let (_world, from, chunks) = sender();
+    let world = World::new(Arc::new(SimVfs::new(2)), 2);
+    let to = world.open().expect("a new folder opens");
+    apply(&to, 1..=40);
+    receive(&to, &chunks).expect("a whole checkpoint");
+    assert_same(&from, &to);
+    apply(&from, 301..=400);
+    apply(&to, 301..=400);
+    assert_same(&from, &to);
+    to.close().expect("a healthy replica closes");
+    drop(to);
+    let to = world.open().expect("the folder opens again");
+    let applied = to.applied().expect("the checkpoint is durable").index.0;
+    apply(&to, applied + 1..=400);
+    assert_same(&from, &to);
+}
+
+#[test]
+fn a_damaged_or_incomplete_checkpoint_changes_nothing() {
+    let (_world, _from, chunks) = sender();
+    let world = World::new(Arc::new(SimVfs::new(2)), 2);
+    let to = world.open().expect("a new folder opens");
+    apply(&to, 1..=40);
+    let before = to.view();
+    let rng = SeededRng::new(7);
+    for _ in 0..200 {
+        let mut bad = chunks.clone();
+        let place = rng.index(bad.len());
+        match rng.below(4) {
+            0 => {
+                let mut chunk = bad[place].to_vec();
+                let byte = rng.index(chunk.len());
+                chunk[byte] ^= 1 << rng.below(8);
+                bad[place] = Bytes::from(chunk);
+            }
+            1 => drop(bad.remove(place)),
+            2 => bad.insert(place, bad[place].clone()),
+            _ => bad.truncate(place),
+        }
+        let error = receive(&to, &bad).expect_err("it is not what was sent");
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+        assert_eq!(to.view(), before);
+    }
+    receive(&to, &chunks).expect("a whole checkpoint still installs");
+}
+
+#[test]
+fn a_power_cut_while_installing_leaves_the_old_state_or_the_new() {
+    let (_world, from, chunks) = sender();
+    let run = |vfs: &Arc<SimVfs>| -> engine::Result<()> {
+        let world = World::new(vfs.clone(), 5);
+        let to = world.open()?;
+        for index in 1..=40 {
+            let (log_id, payload) = entry(index);
+            to.apply(log_id, &payload)?;
+        }
+        to.begin_checkpoint()?;
+        to.wait_for_checkpoint()?;
+        receive(&to, &chunks)
+    };
+    let clean = Arc::new(SimVfs::new(9));
+    run(&clean).expect("a healthy disk");
+    let (mut old, mut new) = (0, 0);
+    for crash_at in (1..=clean.io_count()).step_by(7) {
+        let vfs = Arc::new(SimVfs::new(crash_at));
+        vfs.crash_at(crash_at);
+        let finished = run(&vfs).is_ok();
+        if vfs.is_powered() {
+            vfs.power_off();
+        }
+        vfs.power_on();
+        let world = World::new(vfs, crash_at + 1);
+        let to = world
+            .open()
+            .unwrap_or_else(|error| panic!("I/O {crash_at}: open: {error}"));
+        let applied = to.applied().map_or(0, |applied| applied.index.0);
+        assert!(
+            !finished || applied == 300,
+            "I/O {crash_at}: an installed checkpoint is durable"
+        );
+        assert!(
+            applied <= 40 || applied == 300,
+            "I/O {crash_at}: at entry {applied}"
+        );
+        if applied == 300 {
+            new += 1;
+        } else {
+            old += 1;
+        }
+        apply(&to, applied + 1..=300);
+        assert_same(&from, &to);
+        assert!(world.vfs.is_powered());
+    }
+    assert!(
+        old > 10 && new > 0,
+        "{old} old and {new} new states were seen"
+    );
+}

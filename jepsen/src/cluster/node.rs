@@ -1,0 +1,170 @@
+//! One node: its addresses, its folder, and the process while there is one.
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Where a node is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    /// By clients.
+    pub client: String,
+    /// By its peers.
+    pub peer: String,
+}
+
+/// One node of a [`Cluster`](super::Cluster).
+#[derive(Debug)]
+pub struct Node {
+    /// Its id.
+    pub id: u64,
+    /// Where it is reached, while it runs.
+    pub addresses: Addresses,
+    /// How its program is called.
+    command: Vec<std::ffi::OsString>,
+    trace: PathBuf,
+    process: Option<Child>,
+}
+
+impl Node {
+    pub(super) fn new(
+        id: u64,
+        addresses: Addresses,
+        command: Vec<std::ffi::OsString>,
+        trace: PathBuf,
+    ) -> Self {
+        Self {
+            id,
+            addresses,
+            command,
+            trace,
+            process: None,
+        }
+    }
+
+    /// What it said about itself: standard output and error of all its processes.
+    pub fn trace(&self) -> &Path {
+        &self.trace
+    }
+
+    /// The last lines of [`trace`](Self::trace).
+    pub fn trace_tail(&self, lines: usize) -> String {
+        let text = std::fs::read(&self.trace).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let skipped = text.lines().count().saturating_sub(lines);
+        text.lines().skip(skipped).collect::<Vec<_>>().join("\n")
+    }
+
+    /// The id of its process, if it has one.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Child::id)
+    }
+
+    /// Starts a process on the node's folder.
+    pub fn start(&mut self) -> Result<()> {
+        ensure!(self.process.is_none(), "node {} runs already", self.id);
+        let (program, arguments) = self.command.split_first().context("a command is named")?;
+        let trace = self.open_trace()?;
+        let process = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(trace.try_clone().context("share the trace file")?)
+            .stderr(trace)
+            .spawn()
+            .with_context(|| format!("start node {} as {}", self.id, program.display()))?;
+        self.process = Some(process);
+        Ok(())
+    }
+
+    /// `kill -9`, and waits until the process is gone.
+    pub fn kill(&mut self) -> Result<()> {
+        let Some(mut process) = self.process.take() else {
+            bail!("node {} does not run", self.id);
+        };
+        process.kill().context("kill")?;
+        process.wait().context("wait for a killed process")?;
+        Ok(())
+    }
+
+    /// Sends `kill -9` only: for several nodes at once. [`kill`](Self::kill) must follow.
+    pub fn strike(&self) -> Result<()> {
+        self.signal(Signal::KILL)
+    }
+
+    /// Freezes the process: it keeps its connections and answers nothing.
+    pub fn pause(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets a frozen process go on.
+    pub fn resume(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    /// Asks the process to end (`SIGTERM`) and waits; one that does not end in time is killed.
+    ///
+    /// # Errors
+    /// If it had to be killed, or ended with a failure.
+    pub async fn stop(&mut self, patience: Duration) -> Result<()> {
+        self.signal(Signal::TERM)?;
+        let Some(status) = self.wait(patience).await? else {
+            self.kill()?;
+            bail!("node {} did not stop within {patience:?}", self.id);
+        };
+        self.process = None;
+        ensure!(status.success(), "node {} ended with {status}", self.id);
+        Ok(())
+    }
+
+    /// Whether the process ended by itself, and how.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        match &mut self.process {
+            Some(process) => process.try_wait().context("look after a process"),
+            None => Ok(None),
+        }
+    }
+
+    async fn wait(&mut self, patience: Duration) -> Result<Option<ExitStatus>> {
+        let until = tokio::time::Instant::now() + patience;
+        loop {
+            if let Some(status) = self.ended()? {
+                return Ok(Some(status));
+            }
+            if tokio::time::Instant::now() >= until {
+                return Ok(None);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let process = self
+            .process
+            .as_ref()
+            .with_context(|| format!("node {} does not run", self.id))?;
+        kill_process(Pid::from_child(process), signal)
+            .with_context(|| format!("send {signal:?} to node {}", self.id))
+    }
+
+    fn open_trace(&self) -> Result<File> {
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.trace)
+            .with_context(|| format!("open {}", self.trace.display()))
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            // Nothing is left to be done about a process that cannot be killed.
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Free TCP ports that stay free while a node is down.
+//!
+//! Ports that the system hands out for outgoing connections would be taken by some client in the
+//! meantime, so they come from below that range.
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, TcpListener};
+
+use anyhow::{Result, bail};
+
+/// Below Linux's `ip_local_port_range`, which begins at 32768.
+const RANGE: std::ops::Range<u16> = 15_000..32_000;
+const TRIES_MAX: usize = 10_000;
+
+/// So many different ports of 127.0.0.1 on which nobody listens now.
+pub(super) fn free(count: usize) -> Result<Vec<u16>> {
+    let mut ports = BTreeSet::new();
+    for _ in 0..TRIES_MAX {
+        if ports.len() == count {
+            return Ok(ports.into_iter().collect());
+        }
+        let port = rand::random_range(RANGE);
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            ports.insert(port);
+        }
+    }
+    bail!("find {count} free ports in {RANGE:?}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_different_and_can_be_bound() {
+        let ports = free(8).expect("some of 17000 ports are free");
+        assert_eq!(ports.iter().collect::<BTreeSet<_>>().len(), 8);
+        for port in ports {
+            TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("it was free just now");
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! Starting the nodes, and waiting for what they say about themselves.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use engine_client::{Client, ClientOptions, GroupStatus, NodeStatus};
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
+
+use super::node::{Addresses, Node};
+use super::ports;
+
+const OPTIONS: &str = "options.json";
+/// Between two looks at a node's status.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// A node that answers nothing for so long is asked again.
+const LOOK_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// What a cluster shall be.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The program; see [`binary`](super::binary).
+    pub program: PathBuf,
+    /// How many voters from the start.
+    pub voters: u64,
+    /// Sizes and budgets of every node, as `engine::Options`; what is left out keeps its default.
+    pub options: serde_json::Value,
+}
+
+impl Plan {
+    /// Three voters with the program's defaults.
+    pub fn new(program: PathBuf) -> Self {
+        Self {
+            program,
+            voters: 3,
+            options: json!({}),
+        }
+    }
+}
+
+/// Real nodes on this machine, in a folder that is removed with them; after a panic it is kept.
+#[derive(Debug)]
+pub struct Cluster {
+    // Before the folder, so that no process is left when the folder is removed.
+    nodes: Vec<Node>,
+    program: PathBuf,
+    identity: u64,
+    members: Vec<OsString>,
+    folder: Option<TempDir>,
+}
+
+impl Cluster {
+    /// Starts all voters and waits until one of them leads.
+    pub async fn start(plan: Plan) -> Result<Self> {
+        let folder = TempDir::with_prefix("engine-jepsen-").context("make a folder")?;
+        fs::write(folder.path().join(OPTIONS), plan.options.to_string())
+            .context("write the options")?;
+        let addresses = addresses(usize::try_from(plan.voters)?)?;
+        let members = (1..)
+            .zip(&addresses)
+            .flat_map(|(id, addresses): (u64, _)| {
+                let member = format!("{id}={},{}", addresses.peer, addresses.client);
+                [OsString::from("--member"), OsString::from(member)]
+            })
+            .collect();
+        let mut cluster = Self {
+            nodes: Vec::new(),
+            program: plan.program,
+            identity: rand::random_range(1..=u64::from(u32::MAX)),
+            members,
+            folder: Some(folder),
+        };
+        for (id, addresses) in (1..).zip(addresses) {
+            let node = cluster.make(id, addresses, &cluster.members);
+            cluster.nodes.push(node);
+        }
+        cluster.start_all()?;
+        cluster.wait_for_leader(Duration::from_secs(30)).await?;
+        Ok(cluster)
+    }
+
+    /// Where data and traces lie.
+    pub fn folder(&self) -> &Path {
+        self.folder
+            .as_ref()
+            .expect("the folder lives as long as the cluster")
+            .path()
+    }
+
+    /// All nodes, running or not.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// One node.
+    pub fn node(&self, id: u64) -> Result<&Node> {
+        self.nodes
+            .iter()
+            .find(|node| node.id == id)
+            .with_context(|| format!("find node {id}"))
+    }
+
+    /// One node, to hurt it.
+    pub fn node_mut(&mut self, id: u64) -> Result<&mut Node> {
+        self.nodes
+            .iter_mut()
+            .find(|node| node.id == id)
+            .with_context(|| format!("find node {id}"))
+    }
+
+    /// Where clients reach the nodes.
+    pub fn client_addresses(&self) -> Vec<String> {
+        self.nodes
+            .iter()
+            .map(|node| node.addresses.client.clone())
+            .collect()
+    }
+
+    /// Starts every node that does not run.
+    pub fn start_all(&mut self) -> Result<()> {
+        for node in self.nodes.iter_mut().filter(|node| node.pid().is_none()) {
+            node.start()?;
+        }
+        Ok(())
+    }
+
+    /// `kill -9` for all nodes, as near to one moment as can be.
+    pub fn kill_all(&mut self) -> Result<()> {
+        for node in self.nodes.iter().filter(|node| node.pid().is_some()) {
+            node.strike()?;
+        }
+        for node in self.nodes.iter_mut().filter(|node| node.pid().is_some()) {
+            node.kill()?;
+        }
+        Ok(())
+    }
+
+    /// Asks all nodes to end, as an operator would, and waits.
+    ///
+    /// # Errors
+    /// If one of them had to be killed, or ended with a failure.
+    pub async fn stop_all(&mut self, patience: Duration) -> Result<()> {
+        for node in self.nodes.iter_mut().filter(|node| node.pid().is_some()) {
+            node.stop(patience).await?;
+        }
+        Ok(())
+    }
+
+    /// Starts one more node, empty and in no group yet: `Cluster.AddLearner` invites it.
+    pub async fn start_empty(&mut self) -> Result<u64> {
+        let id = self.nodes.iter().map(|node| node.id).max().unwrap_or(0) + 1;
+        let addresses = addresses(1)?.pop().context("one port pair was asked for")?;
+        let mut node = self.make(id, addresses, &[]);
+        node.start()?;
+        self.nodes.push(node);
+        self.wait(
+            Duration::from_secs(30),
+            "answer of an empty node",
+            async |cluster| Ok(cluster.status(id).await.ok()),
+        )
+        .await?;
+        Ok(id)
+    }
+
+    /// What a node says about itself now.
+    pub async fn status(&self, id: u64) -> Result<NodeStatus> {
+        let options = ClientOptions {
+            deadline: LOOK_TIMEOUT,
+            try_timeout: LOOK_TIMEOUT,
+            connect_timeout: LOOK_TIMEOUT,
+            follow_leader: false,
+            ..ClientOptions::new([self.node(id)?.addresses.client.as_str()])
+        };
+        let client = Client::connect(options).await?;
+        Ok(client.cluster().status().await?)
+    }
+
+    /// What each running node says about itself now; those that do not answer are left out.
+    pub async fn statuses(&self) -> Vec<NodeStatus> {
+        let mut statuses = Vec::new();
+        for node in self.nodes.iter().filter(|node| node.pid().is_some()) {
+            statuses.extend(self.status(node.id).await.ok());
+        }
+        statuses
+    }
+
+    /// Waits until a running node leads in the highest term that any node knows; answers its id.
+    pub async fn wait_for_leader(&mut self, patience: Duration) -> Result<u64> {
+        self.wait(patience, "leader", async |cluster| {
+            let statuses = cluster.statuses().await;
+            let newest = statuses
+                .iter()
+                .filter_map(main_group)
+                .map(|group| group.term)
+                .max();
+            Ok(statuses
+                .iter()
+                .find(|status| {
+                    main_group(status).is_some_and(|group| {
+                        Some(group.term) == newest && group.leader == Some(status.node_id)
+                    })
+                })
+                .map(|status| status.node_id))
+        })
+        .await
+    }
+
+    /// Waits until all running nodes have applied the same entries, and compares what came of
+    /// them; answers the entry. Nobody may write meanwhile.
+    ///
+    /// # Errors
+    /// If two nodes made different states of the same entries.
+    pub async fn wait_for_agreement(&mut self, patience: Duration) -> Result<u64> {
+        self.wait(patience, "agreement of all nodes", async |cluster| {
+            let statuses = cluster.statuses().await;
+            let running = cluster.nodes.iter().filter(|node| node.pid().is_some());
+            let groups: Vec<&GroupStatus> = statuses.iter().filter_map(main_group).collect();
+            let Some(first) = groups.first().filter(|_| groups.len() == running.count()) else {
+                return Ok(None);
+            };
+            if groups
+                .iter()
+                .any(|group| group.applied_index != first.applied_index)
+            {
+                return Ok(None);
+            }
+            ensure!(
+                groups.iter().all(|group| group.digest == first.digest),
+                "the states at entry {} differ: {:?}",
+                first.applied_index,
+                groups.iter().map(|group| group.digest).collect::<Vec<_>>()
+            );
+            Ok(Some(first.applied_index))
+        })
+        .await
+    }
+
+    /// Waits until a node has applied an entry.
+    pub async fn wait_for_applied(
+        &mut self,
+        id: u64,
+        index: u64,
+        patience: Duration,
+    ) -> Result<GroupStatus> {
+        let what = format!("entry {index} on node {id}");
+        self.wait(patience, &what, async |cluster| {
+            let Ok(status) = cluster.status(id).await else {
+                return Ok(None);
+            };
+            Ok(main_group(&status)
+                .filter(|group| group.applied_index >= index)
+                .cloned())
+        })
+        .await
+    }
+
+    async fn wait<T>(
+        &mut self,
+        patience: Duration,
+        what: &str,
+        mut look: impl AsyncFnMut(&Self) -> Result<Option<T>>,
+    ) -> Result<T> {
+        let until = Instant::now() + patience;
+        loop {
+            if let Some(found) = look(self).await? {
+                return Ok(found);
+            }
+            for node in &mut self.nodes {
+                if let Some(status) = node.ended()? {
+                    bail!(
+                        "wait for {what}: node {} ended with {status}:\n{}",
+                        node.id,
+                        node.trace_tail(20)
+                    );
+                }
+            }
+            if Instant::now() >= until {
+                let traces: Vec<String> = self
+                    .nodes
+                    .iter()
+                    .map(|node| format!("node {}:\n{}", node.id, node.trace_tail(10)))
+                    .collect();
+                bail!("no {what} within {patience:?}\n{}", traces.join("\n"));
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    fn make(&self, id: u64, addresses: Addresses, members: &[OsString]) -> Node {
+        let folder = self.folder();
+        let mut command: Vec<OsString> = vec![self.program.clone().into()];
+        command.extend(["node", "run", "--node"].map(OsString::from));
+        command.push(id.to_string().into());
+        command.push("--data".into());
+        command.push(folder.join(format!("node-{id}")).into());
+        command.push("--listen".into());
+        command.push(addresses.client.clone().into());
+        command.push("--peer-listen".into());
+        command.push(addresses.peer.clone().into());
+        command.push("--cluster".into());
+        command.push(self.identity.to_string().into());
+        command.extend(members.iter().cloned());
+        command.push("--options".into());
+        command.push(folder.join(OPTIONS).into());
+        let trace = folder.join(format!("node-{id}.log"));
+        Node::new(id, addresses, command, trace)
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.nodes.clear();
+        if std::thread::panicking()
+            && let Some(folder) = self.folder.take()
+        {
+            // The data and the traces tell what went wrong.
+            let _ = folder.keep();
+        }
+    }
+}
+
+/// Group 0 of a node; there is no other yet.
+pub fn main_group(status: &NodeStatus) -> Option<&GroupStatus> {
+    status.groups.iter().find(|group| group.group == 0)
+}
+
+fn addresses(count: usize) -> Result<Vec<Addresses>> {
+    let ports = ports::free(2 * count)?;
+    Ok(ports
+        .chunks_exact(2)
+        .filter_map(|pair| match pair {
+            [client, peer] => Some(Addresses {
+                client: format!("127.0.0.1:{client}"),
+                peer: format!("127.0.0.1:{peer}"),
+            }),
+            _ => None,
+        })
+        .collect())
+}

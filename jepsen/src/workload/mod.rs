@@ -1,0 +1,158 @@
+//! Clients that write and read until they are told to stop, and tell the history.
+//!
+//! ```text
+//! client ── process 5 ── ok, ok, fail, ok, info
+//!        └─ process 37 ─ ok, …                     a new number after each info
+//! ```
+//!
+//! Half of the clients write rows ([`rows`]), half append messages ([`messages`]).
+
+mod messages;
+mod rows;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use engine_client::{Certainty, Client, ClientOptions, Error, reason};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::history::{Act, Answer, History, Recorder};
+
+/// A client that is refused again and again must not keep a core busy with it.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(10);
+
+/// What the clients work on.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Client addresses of the nodes.
+    pub seeds: Vec<String>,
+    /// How many clients.
+    pub clients: u64,
+    /// How long a client tries before it says that nobody knows.
+    pub deadline: Duration,
+    /// The keyspace; made at the start.
+    pub keyspace: String,
+    /// The topic; made at the start.
+    pub topic: String,
+    /// Its partitions.
+    pub partitions: u32,
+}
+
+/// Running clients.
+#[derive(Debug)]
+pub struct Workload {
+    recorder: Arc<Recorder>,
+    stop: watch::Sender<bool>,
+    clients: JoinSet<Result<()>>,
+}
+
+impl Workload {
+    /// Makes keyspace and topic and starts the clients.
+    pub async fn start(plan: Plan) -> Result<Self> {
+        let client = Client::connect(ClientOptions::new(plan.seeds.clone())).await?;
+        there(client.kv().create_keyspace(plan.keyspace.as_str()).await)
+            .context("make the keyspace")?;
+        let topic = plan.topic.as_str();
+        there(client.topics().create(topic, plan.partitions).await).context("make the topic")?;
+        let recorder = Arc::new(Recorder::default());
+        let stop = watch::Sender::new(false);
+        let mut clients = JoinSet::new();
+        let plan = Arc::new(plan);
+        for number in 0..plan.clients {
+            let options = ClientOptions {
+                deadline: plan.deadline,
+                ..ClientOptions::new(plan.seeds.clone())
+            };
+            let process = Process {
+                number,
+                clients: plan.clients,
+                client: Client::connect(options).await?,
+                recorder: Arc::clone(&recorder),
+                stop: stop.subscribe(),
+            };
+            let plan = Arc::clone(&plan);
+            clients.spawn(async move {
+                if number % 2 == 0 {
+                    rows::run(process, &plan).await
+                } else {
+                    messages::run(process, &plan).await
+                }
+            });
+        }
+        Ok(Self {
+            recorder,
+            stop,
+            clients,
+        })
+    }
+
+    /// The history in the making.
+    pub fn recorder(&self) -> &Recorder {
+        &self.recorder
+    }
+
+    /// Lets every client finish its operation, and answers the history.
+    pub async fn finish(mut self) -> Result<History> {
+        self.stop.send_replace(true);
+        while let Some(client) = self.clients.join_next().await {
+            client.context("a client panicked")??;
+        }
+        Ok(self.recorder.history())
+    }
+}
+
+/// A client as the history sees it.
+#[derive(Debug)]
+struct Process {
+    number: u64,
+    clients: u64,
+    client: Client,
+    recorder: Arc<Recorder>,
+    stop: watch::Receiver<bool>,
+}
+
+impl Process {
+    fn stopped(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    /// Does one operation. `Ok(None)` from `call` means that a guard did not hold. Answers
+    /// whether it happened, if that is known.
+    async fn perform(
+        &mut self,
+        act: Act,
+        call: impl Future<Output = Result<Option<Answer>, Error>>,
+    ) -> Option<bool> {
+        self.recorder.invoke(self.number, act);
+        match call.await {
+            Ok(Some(answer)) => {
+                self.recorder.ok(self.number, answer);
+                Some(true)
+            }
+            Ok(None) => {
+                self.recorder.fail(self.number, "a guard did not hold");
+                Some(false)
+            }
+            Err(error) if error.certainty() == Certainty::Certain => {
+                self.recorder.fail(self.number, error.to_string());
+                tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
+                Some(false)
+            }
+            Err(error) => {
+                self.recorder.info(self.number, error.to_string());
+                self.number += self.clients;
+                None
+            }
+        }
+    }
+}
+
+/// What is there already need not be made.
+fn there(made: Result<(), Error>) -> Result<()> {
+    match made {
+        Err(error) if error.is(reason::KEYSPACE_EXISTS) || error.is(reason::TOPIC_EXISTS) => Ok(()),
+        made => Ok(made?),
+    }
+}

@@ -1,0 +1,85 @@
+//! Rows: new ones, own ones written again and again, and shared ones compared and set.
+
+use anyhow::Result;
+use engine_client::Guarded;
+
+use super::{Plan, Process};
+use crate::history::{Act, Answer};
+
+/// Rows that a process writes again and again.
+const OWN_ROWS: u64 = 4;
+/// Rows that all clients compare and set.
+const SHARED_ROWS: u64 = 8;
+
+pub(super) async fn run(mut process: Process, plan: &Plan) -> Result<()> {
+    let mut count = 0_u64;
+    while !process.stopped() {
+        let number = process.number;
+        count += 1;
+        let value = format!("{number}-{count}");
+        match count % 4 {
+            0 => {
+                let key = format!("shared-{}", rand::random_range(0..SHARED_ROWS));
+                compare_and_set(&mut process, plan, key, value).await;
+            }
+            1 => {
+                let key = format!("own-{number}-{}", rand::random_range(0..OWN_ROWS));
+                put(&mut process, plan, key, value).await;
+            }
+            _ => put(&mut process, plan, format!("new-{value}"), value).await,
+        }
+    }
+    Ok(())
+}
+
+async fn put(process: &mut Process, plan: &Plan, key: String, value: String) {
+    let kv = process.client.kv();
+    let act = Act::Put {
+        key: key.clone(),
+        value: value.clone(),
+    };
+    let call = async {
+        let written = kv.put(plan.keyspace.as_str(), key, value).await?;
+        Ok(Some(Answer {
+            revision: written.revision,
+            version: Some(written.version),
+            ..Answer::default()
+        }))
+    };
+    process.perform(act, call).await;
+}
+
+async fn compare_and_set(process: &mut Process, plan: &Plan, key: String, value: String) {
+    let kv = process.client.kv();
+    let mut seen = None;
+    let look = async {
+        let row = kv.get(plan.keyspace.as_str(), key.clone()).await?;
+        seen = row.map(|row| String::from_utf8_lossy(&row.value).into_owned());
+        Ok(Some(Answer {
+            read: seen.clone(),
+            ..Answer::default()
+        }))
+    };
+    if process.perform(Act::Read { key: key.clone() }, look).await != Some(true) {
+        return;
+    }
+    let act = Act::Cas {
+        key: key.clone(),
+        expected: seen.clone(),
+        value: value.clone(),
+    };
+    let call = async {
+        let set = kv
+            .cas(plan.keyspace.as_str(), key, seen.map(Into::into), value)
+            .await?;
+        Ok(match set {
+            Guarded::Done(written) => Some(Answer {
+                revision: written.revision,
+                version: Some(written.version),
+                ..Answer::default()
+            }),
+            Guarded::Failed(_) => None,
+        })
+    };
+    process.perform(act, call).await;
+}

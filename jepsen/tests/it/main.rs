@@ -1,0 +1,94 @@
+//! Real clusters under real faults; each situation a file, told by its name.
+
+mod a_frozen_leader_is_replaced;
+mod every_acknowledged_write_survives_kills;
+
+use std::fs::File;
+use std::time::Duration;
+
+use engine_client::{Client, ClientOptions};
+use engine_jepsen::checker::check;
+use engine_jepsen::cluster::{Cluster, Plan, binary};
+use engine_jepsen::history::{Call, History};
+use engine_jepsen::state::State;
+use engine_jepsen::workload::{self, Workload};
+use serde_json::json;
+
+const KEYSPACE: &str = "jepsen";
+const TOPIC: &str = "jepsen";
+/// How long one step may take before the test gives up.
+const PATIENCE: Duration = Duration::from_secs(45);
+
+/// Three voters with budgets so small that tables, checkpoints and purges happen all the time.
+async fn small_cluster() -> Cluster {
+    let program = binary::built().expect("engine-cli can be built");
+    let plan = Plan {
+        options: json!({
+            "memtable_bytes": 64 * 1024,
+            "table_bytes": 64 * 1024,
+            "level_base_bytes": 256 * 1024,
+            "checkpoint_bytes": 128 * 1024,
+            "log_tail_bytes": 1024 * 1024,
+            "partition_file_bytes": 64 * 1024,
+        }),
+        ..Plan::new(program)
+    };
+    Cluster::start(plan).await.expect("three nodes start")
+}
+
+/// Clients that write to all nodes of a cluster.
+async fn start_workload(cluster: &Cluster, clients: u64) -> Workload {
+    let plan = workload::Plan {
+        seeds: cluster.client_addresses(),
+        clients,
+        deadline: Duration::from_secs(10),
+        keyspace: KEYSPACE.to_owned(),
+        topic: TOPIC.to_owned(),
+        partitions: 8,
+    };
+    Workload::start(plan).await.expect("the workload starts")
+}
+
+/// Stops the clients, reads everything, and lets the checkers speak. Answers the calls.
+async fn finish_and_check(cluster: &Cluster, workload: Workload) -> Vec<Call> {
+    let history = workload.finish().await.expect("the clients finish");
+    let options = ClientOptions {
+        deadline: PATIENCE,
+        ..ClientOptions::new(cluster.client_addresses())
+    };
+    let client = Client::connect(options)
+        .await
+        .expect("the seeds are addresses");
+    let state = State::read(&client, KEYSPACE, TOPIC)
+        .await
+        .expect("everything can be read");
+    let calls = history.calls();
+    let violations = check(&calls, &state);
+    if !violations.is_empty() {
+        keep(cluster, &history);
+    }
+    assert!(
+        violations.is_empty(),
+        "{} violations in {} calls, history in {}: {:#?}",
+        violations.len(),
+        calls.len(),
+        cluster.folder().display(),
+        violations.iter().take(20).collect::<Vec<_>>()
+    );
+    calls
+}
+
+fn keep(cluster: &Cluster, history: &History) {
+    let path = cluster.folder().join("history.jsonl");
+    let file = File::create(&path).expect("the folder is there");
+    history.write_jsonl(file).expect("the disk takes a history");
+}
+
+/// What a test has measured, for whoever runs it with `--nocapture`.
+#[expect(
+    clippy::print_stdout,
+    reason = "figures for people, shown by the test runner"
+)]
+fn tell(figure: &str) {
+    println!("{figure}");
+}

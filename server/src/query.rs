@@ -1,0 +1,87 @@
+//! Reads of a replica, with errors that say what is missing.
+
+use engine::ErrorKind;
+use engine::ids::{Offset, Revision};
+use engine::query::{FetchAnswer, FetchRequest, GetAnswer, ScanPage, ScanRequest, TopicView};
+use engine::replica::Replica;
+
+use crate::error::{Absent, Error, Range};
+use crate::wire::{CountRead, GetRead};
+
+/// Reads one row.
+pub(crate) fn get(replica: &Replica, read: &GetRead) -> Result<GetAnswer, Error> {
+    replica
+        .get(&read.row, read.at)
+        .map_err(|error| of_rows(replica, &read.row.keyspace, read.at, error))
+}
+
+/// Reads a page of rows.
+pub(crate) fn scan(replica: &Replica, scan: &ScanRequest) -> Result<ScanPage, Error> {
+    replica
+        .scan(scan)
+        .map_err(|error| of_rows(replica, &scan.keyspace, scan.at, error))
+}
+
+/// Counts rows.
+pub(crate) fn count(replica: &Replica, read: &CountRead) -> Result<(u64, Revision), Error> {
+    replica
+        .count(&read.keyspace, &read.prefix, read.at)
+        .map_err(|error| of_rows(replica, &read.keyspace, read.at, error))
+}
+
+/// Reads messages.
+pub(crate) fn fetch(replica: &Replica, fetch: &FetchRequest) -> Result<FetchAnswer, Error> {
+    replica
+        .fetch(fetch)
+        .map_err(|error| of_messages(replica, fetch, error))
+}
+
+/// Describes a topic.
+pub(crate) fn topic(replica: &Replica, name: &str) -> Result<TopicView, Error> {
+    replica.topic(name).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Error::Absent(Absent::Topic(name.to_owned())),
+        _ => Error::Engine(error),
+    })
+}
+
+fn of_rows(replica: &Replica, keyspace: &str, at: Option<Revision>, error: engine::Error) -> Error {
+    match (error.kind(), at) {
+        (ErrorKind::NotFound, _) => Error::Absent(Absent::Keyspace(keyspace.to_owned())),
+        (ErrorKind::OutOfRange, Some(asked)) => {
+            let view = replica.view();
+            Error::OutOfRange(if asked < view.floor {
+                Range::RevisionCompacted {
+                    asked,
+                    floor: view.floor,
+                }
+            } else {
+                Range::RevisionInFuture {
+                    asked,
+                    newest: view.revision,
+                }
+            })
+        }
+        _ => Error::Engine(error),
+    }
+}
+
+fn of_messages(replica: &Replica, fetch: &FetchRequest, error: engine::Error) -> Error {
+    if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::OutOfRange) {
+        return Error::Engine(error);
+    }
+    let absent = |topic: &str| Error::Absent(Absent::Topic(topic.to_owned()));
+    let Ok(view) = replica.topic(&fetch.topic) else {
+        return absent(&fetch.topic);
+    };
+    let bounds = usize::try_from(fetch.partition.0)
+        .ok()
+        .and_then(|place| view.partitions.get(place));
+    match bounds {
+        None => Error::Absent(Absent::Partition(view.name, fetch.partition)),
+        Some(bounds) => offset_out_of_range(fetch.from, bounds.start, bounds.end),
+    }
+}
+
+fn offset_out_of_range(asked: Offset, start: Offset, end: Offset) -> Error {
+    Error::OutOfRange(Range::Offset { asked, start, end })
+}

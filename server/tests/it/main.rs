@@ -1,0 +1,10 @@
+//! Whole nodes in this process, asked over real connections with the generated clients.
+
+mod bad_input;
+mod exactly_once;
+mod forwarding;
+mod lifecycle;
+mod overload;
+mod round_trips;
+mod site;
+mod streams;
