@@ -18,7 +18,10 @@ const ANNOUNCE_AGAIN: Duration = Duration::from_millis(100);
 /// What became of an announcement.
 enum Answer {
     Committed,
-    Refused { announced: u64, known: u64 },
+    Refused {
+        announced: u64,
+        known: u64,
+    },
     /// It may have been committed, or not.
     Unknown,
     /// It was not committed.
@@ -60,7 +63,12 @@ async fn wait_and_announce(group: &Group, command: &Command) -> Answer {
         return std::future::pending().await;
     }
     if group.leads() {
-        return match timeout(group.timings.request, group.batcher.propose(command.clone())).await {
+        return match timeout(
+            group.timings.request,
+            group.batcher.propose(command.clone()),
+        )
+        .await
+        {
             Ok(Ok(outcome)) => answer(outcome),
             Ok(Err(Error::NotLeader { .. } | Error::Overloaded)) => Answer::NotYet,
             Ok(Err(_)) | Err(_) => Answer::Unknown,

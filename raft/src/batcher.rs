@@ -13,8 +13,8 @@
 //! - Every command is answered: with its outcome, or with the error of its entry.
 
 use std::sync::Arc;
-use std::time::Duration;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use engine::command::{Batch, Command, Outcome, Payload};
 use engine::limits::{ENTRY_BYTES_MAX, ENTRY_COMMANDS_MAX};
@@ -235,9 +235,7 @@ pub(crate) fn refused(error: &WriteError) -> Error {
     match error {
         // openraft says this only before the entry is in the leader's log.
         RaftError::APIError(ClientWriteError::ForwardToLeader(forward)) => Error::NotLeader {
-            leader: forward
-                .leader_id
-                .zip(forward.leader_node.clone()),
+            leader: forward.leader_id.zip(forward.leader_node.clone()),
         },
         RaftError::APIError(ClientWriteError::LogEntryDiscarded(_)) => Error::NoQuorum,
         RaftError::APIError(other) => Error::Invalid(other.to_string()),

@@ -12,8 +12,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use engine::env::vfs::OpenMode;
 use engine::env::Vfs;
+use engine::env::vfs::OpenMode;
 use engine::ids::{Boot, ClusterId, NodeId};
 use engine::{Error as EngineError, ErrorKind};
 use parking_lot::RwLock;

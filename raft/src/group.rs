@@ -24,7 +24,7 @@ use crate::state_machine::{StateMachine, Synced};
 use crate::tasks::Tasks;
 use crate::types::{Member, Raft, RaftMetrics, TypeConfig};
 use crate::view::View;
-use crate::{ticker, reads};
+use crate::{reads, ticker};
 
 /// A group at work.
 pub(crate) struct Group {
@@ -169,7 +169,9 @@ async fn open(common: &Common, id: GroupId, dir: &Path, log: &LogStore) -> Resul
     });
     match opened.await {
         Ok(replica) => Ok(replica?),
-        Err(error) => Err(Error::Fatal(format!("opening group {id} did not end: {error}"))),
+        Err(error) => Err(Error::Fatal(format!(
+            "opening group {id} did not end: {error}"
+        ))),
     }
 }
 

@@ -13,8 +13,8 @@ use std::ops::{Bound, RangeBounds};
 use engine::ids::{GroupId, LogId, LogIndex};
 use engine::segment::{Log, LogEntry, Write};
 use futures::Stream;
-use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
 use openraft::OptionalSend;
+use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
 use tokio::sync::oneshot;
 
 use crate::types::{
@@ -51,7 +51,9 @@ impl LogStore {
         let known = self.log.group(self.group);
         if let Some(applied) = applied
             && self.log.log_id_at(self.group, applied.index) != Some(applied)
-            && known.purged.is_none_or(|purged| purged.index < applied.index)
+            && known
+                .purged
+                .is_none_or(|purged| purged.index < applied.index)
         {
             tracing::info!(group = self.group.0, %applied, "the log begins anew behind the state");
             return self

@@ -14,8 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use engine::ids::{Boot, LogIndex, NodeId};
-use openraft::errors::{InitializeError, RaftError};
 use openraft::ChangeMembers;
+use openraft::errors::{InitializeError, RaftError};
 use tokio::time::timeout;
 
 use crate::batcher::refused;
@@ -81,7 +81,9 @@ pub(crate) async fn add_learner(groups: &Groups, node: NodeId, member: Member) -
             ));
         }
         if now.members.len() >= MEMBERS_MAX {
-            return invalid(format!("the cluster has {MEMBERS_MAX} members, the most it may"));
+            return invalid(format!(
+                "the cluster has {MEMBERS_MAX} members, the most it may"
+            ));
         }
         if let Some((other, _)) = now.members.iter().find(|(_, known)| known.shares(&member)) {
             return invalid(format!("node {other} has one of these addresses"));
@@ -102,10 +104,14 @@ pub(crate) async fn promote(groups: &Groups, node: NodeId) -> Result<()> {
             continue;
         }
         if !now.members.contains_key(&node) {
-            return invalid(format!("node {node} is no member: add it as a learner first"));
+            return invalid(format!(
+                "node {node} is no member: add it as a learner first"
+            ));
         }
         if now.voters.len() >= VOTERS_MAX {
-            return invalid(format!("the cluster has {VOTERS_MAX} voters, the most it may"));
+            return invalid(format!(
+                "the cluster has {VOTERS_MAX} voters, the most it may"
+            ));
         }
         caught_up(group, node).await?;
         let change = ChangeMembers::AddVoterIds(BTreeSet::from([node]));
@@ -126,7 +132,9 @@ pub(crate) async fn remove(groups: &Groups, node: NodeId) -> Result<()> {
         let nodes = BTreeSet::from([node]);
         if now.voters.contains(&node) {
             if now.voters.len() == 1 {
-                return invalid(format!("node {node} is the only voter: promote another first"));
+                return invalid(format!(
+                    "node {node} is the only voter: promote another first"
+                ));
             }
             change_membership(group, ChangeMembers::RemoveVoters(nodes)).await?;
         } else {

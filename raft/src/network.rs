@@ -21,9 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use factory::{Factory, Lane, Peers};
 
-use crate::types::{
-    RaftLogId, SnapshotMeta, TypeConfig, Vote, decode, encode, entry, entry_body,
-};
+use crate::types::{RaftLogId, SnapshotMeta, TypeConfig, Vote, decode, encode, entry, entry_body};
 
 /// Largest message between peers: the largest entry with room to spare.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;

@@ -8,14 +8,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 
+use engine::ErrorKind;
 use engine::command::{Command, Outcome};
 use engine::ids::{GroupId, LogId, NodeId, Term};
 use engine::replica::{Replica, Shared};
 use engine::segment::Log;
-use engine::ErrorKind;
 use engine_proto::v1::peer_server::PeerServer;
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -51,6 +51,7 @@ pub(crate) struct Inner {
     failure: Failure,
     counters: Arc<Counters>,
     tasks: tokio::sync::Mutex<Tasks>,
+    stopping: watch::Sender<bool>,
     lock: Mutex<Option<Box<dyn fmt::Debug + Send + Sync>>>,
 }
 
@@ -113,6 +114,7 @@ impl Node {
                 failure,
                 counters: Arc::clone(&common.counters),
                 tasks: tokio::sync::Mutex::default(),
+                stopping: watch::Sender::new(false),
                 lock: Mutex::new(Some(lock)),
             }),
         };
@@ -211,9 +213,8 @@ impl Node {
 
     /// The group's term as this node knows it; 0 for a group it does not hold.
     pub fn term(&self, group: GroupId) -> Term {
-        self.group(group).map_or(Term(0), |group| {
-            Term(group.metrics().current_term)
-        })
+        self.group(group)
+            .map_or(Term(0), |group| Term(group.metrics().current_term))
     }
 
     /// The group's leader as this node knows it, and where it is reached.
@@ -301,6 +302,7 @@ impl Node {
     /// # Errors
     /// The failure that stopped the log or a state before; the data is then as after a crash.
     pub async fn shutdown(&self) -> Result<()> {
+        self.inner.stopping.send_replace(true);
         let mut tasks = self.inner.tasks.lock().await;
         for group in self.inner.groups().values() {
             // It fails only if openraft has stopped already.
@@ -321,6 +323,11 @@ impl Node {
 }
 
 impl Inner {
+    /// Whether the node stops; peers are then answered no more.
+    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
+        self.stopping.subscribe()
+    }
+
     fn close(&self) -> Result<()> {
         let mut result = Ok(());
         for group in self.groups().values() {

@@ -6,17 +6,18 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use engine::codec::DecodeError;
+use engine::command::Command;
 use engine::ids::{Boot, GroupId, NodeId};
 use engine_proto::v1::peer_server::{Peer, PeerServer};
 use engine_proto::v1::{PeerRequest, PeerResponse, SnapshotChunk};
-use engine::command::Command;
-use engine::codec::DecodeError;
 use futures::{Stream, StreamExt};
 use openraft::errors::Fatal;
 use openraft::raft::{AppendEntriesRequest, TransferLeaderRequest, VoteRequest};
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::boot;
@@ -54,6 +55,9 @@ type Answers = Pin<Box<dyn Stream<Item = Result<PeerResponse, Status>> + Send>>;
 impl PeerService {
     /// Refuses who must not be heard; answers the group that is meant.
     fn check(&self, request: &PeerRequest) -> Result<&Arc<Group>, Status> {
+        if *self.inner.stopping().borrow() {
+            return Err(Status::unavailable("the node is stopping"));
+        }
         let peers = &self.inner.peers;
         let me = peers.identity;
         if request.cluster_id != me.cluster.0 {
@@ -105,7 +109,12 @@ impl Peer for PeerService {
         request: Request<Streaming<PeerRequest>>,
     ) -> Result<Response<Answers>, Status> {
         let mut incoming = request.into_inner();
-        let Some(first) = incoming.message().await? else {
+        let mut stopping = self.inner.stopping();
+        let first = tokio::select! {
+            first = incoming.message() => first?,
+            _ = stopping.wait_for(|stopping| *stopping) => None,
+        };
+        let Some(first) = first else {
             return Ok(Response::new(Box::pin(futures::stream::empty())));
         };
         let group = Arc::clone(self.check(&first)?);
@@ -116,6 +125,7 @@ impl Peer for PeerService {
             group: group.id,
             next: Some(first),
             incoming,
+            stopping: self.inner.stopping(),
             refusal: Arc::clone(&refusal),
         };
         let requests = futures::stream::unfold(requests, Requests::next);
@@ -126,7 +136,12 @@ impl Peer for PeerService {
         });
         let last = futures::stream::once(async move { refusal.lock().take() })
             .filter_map(|refusal| async move { refusal.map(Err) });
-        Ok(Response::new(Box::pin(answers.chain(last))))
+        // A stream without news would keep its connection, and so this node's port, for ever.
+        let stopped = async move {
+            stopping.wait_for(|stopping| *stopping).await.ok();
+        };
+        let answers = answers.chain(last).take_until(Box::pin(stopped));
+        Ok(Response::new(Box::pin(answers)))
     }
 
     async fn vote(&self, request: Request<PeerRequest>) -> Result<Response<PeerResponse>, Status> {
@@ -219,6 +234,7 @@ struct Requests {
     group: GroupId,
     next: Option<PeerRequest>,
     incoming: Streaming<PeerRequest>,
+    stopping: watch::Receiver<bool>,
     refusal: Arc<Mutex<Option<Status>>>,
 }
 
@@ -227,7 +243,13 @@ impl Requests {
         let request = match self.next.take() {
             Some(first) => first,
             // A stream that breaks off has nobody left who would hear why.
-            None => self.incoming.message().await.ok()??,
+            None => {
+                let stopped = self.stopping.wait_for(|stopping| *stopping);
+                tokio::select! {
+                    message = self.incoming.message() => message.ok()??,
+                    _ = stopped => return None,
+                }
+            }
         };
         match self.decode(request) {
             Ok(append) => Some((append, self)),

@@ -17,8 +17,8 @@ use engine::env::{Clock, Env};
 use engine::ids::{LogId, LogIndex};
 use engine::replica::Replica;
 use futures::{Stream, StreamExt};
-use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::OptionalSend;
+use openraft::storage::{EntryResponder, RaftStateMachine};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -53,11 +53,7 @@ pub(crate) struct Synced {
 }
 
 impl StateMachine {
-    async fn apply_entry(
-        &mut self,
-        log_id: LogId,
-        body: bytes::Bytes,
-    ) -> io::Result<Answer> {
+    async fn apply_entry(&mut self, log_id: LogId, body: bytes::Bytes) -> io::Result<Answer> {
         self.wait_synced(log_id.index).await?;
         self.wait_ready().await?;
         let payload = Payload::decode(body).map_err(io::Error::other)?;

@@ -49,9 +49,8 @@ pub(crate) async fn keep_house(group: Arc<Group>, log: Log) {
         if behind.is_none_or(|behind| behind < SEGMENTS_BEHIND_MAX) {
             continue;
         }
-        let index = |log_id: Option<engine::ids::LogId>| {
-            log_id.map_or(LogIndex(0), |log_id| log_id.index)
-        };
+        let index =
+            |log_id: Option<engine::ids::LogId>| log_id.map_or(LogIndex(0), |log_id| log_id.index);
         let checkpoint = group.replica.checkpoint().map(|view| view.log_id);
         if index(group.view.applied()) > index(checkpoint) {
             let begun = group.blocking(|replica| replica.begin_checkpoint()).await;

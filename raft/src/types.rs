@@ -10,9 +10,11 @@ use bytes::Bytes;
 use engine::codec::DecodeError;
 use engine::command::{Outcome, Payload};
 use engine::ids::{LogId, LogIndex, NodeId, Term};
-use openraft::alias::{CommittedLeaderIdOf, LogIdOf, SnapshotMetaOf, SnapshotOf, StoredMembershipOf, VoteOf};
-use openraft::impls::leader_id_std::LeaderId;
 use openraft::EntryPayload;
+use openraft::alias::{
+    CommittedLeaderIdOf, LogIdOf, SnapshotMetaOf, SnapshotOf, StoredMembershipOf, VoteOf,
+};
+use openraft::impls::leader_id_std::LeaderId;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::snapshot::SnapshotData;

@@ -2,7 +2,7 @@
 
 use tokio::task::JoinSet;
 
-use crate::cluster::{Cluster, GROUP, Setup, put};
+use crate::cluster::{Cluster, GROUP, Setup, decide};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sixty_four_proposers_share_entries_and_syncs() {
@@ -18,10 +18,7 @@ async fn sixty_four_proposers_share_entries_and_syncs() {
         proposers.spawn(async move {
             for number in 0..EACH {
                 let key = format!("{proposer}/{number}");
-                leader
-                    .propose(GROUP, put(&key, "value"))
-                    .await
-                    .expect("decided");
+                decide(&leader, GROUP, &key, "value").await;
             }
         });
     }

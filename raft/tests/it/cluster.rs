@@ -98,28 +98,31 @@ impl Place {
             env: self.env.clone(),
         })
         .await?;
-        let listener = TcpListener::bind(self.address).await.expect("its port is free");
+        let listener = TcpListener::bind(self.address)
+            .await
+            .expect("its port is free");
         let (stop, stopped) = oneshot::channel::<()>();
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let served = Server::builder()
             .add_service(node.peer_service())
-            .serve_with_incoming(incoming);
-        let served = tokio::spawn(async move {
-            tokio::select! {
-                result = served => result.expect("the port is served"),
-                _ = stopped => {}
-            }
-        });
+            .serve_with_incoming_shutdown(incoming, async {
+                // A dropped sender says the same.
+                stopped.await.ok();
+            });
+        let served = tokio::spawn(async move { served.await.expect("the port is served") });
         Ok(Running { node, stop, served })
     }
 }
 
 impl Running {
-    /// Cuts the network off, then stops the node.
+    /// Closes the port and stops the node.
     pub(crate) async fn stop(self) {
         drop(self.stop);
-        self.served.await.expect("the port's task ends");
         self.node.shutdown().await.expect("the node closes");
+        let served = timeout(PATIENCE, self.served).await;
+        served
+            .expect("no connection stays")
+            .expect("the port's task ends");
     }
 }
 
@@ -229,7 +232,9 @@ impl Cluster {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        timeout(PATIENCE, write).await.expect("the write is decided")
+        timeout(PATIENCE, write)
+            .await
+            .expect("the write is decided")
     }
 
     pub(crate) async fn stop(&mut self, id: NodeId) {
@@ -247,6 +252,20 @@ impl Cluster {
             running.stop().await;
         }
     }
+}
+
+/// Proposes on `node` until it is decided: a busy machine may make a leader doubt its office.
+pub(crate) async fn decide(node: &Node, group: GroupId, key: &str, value: &str) -> Outcome {
+    let decide = async {
+        loop {
+            match node.propose(group, put(key, value)).await {
+                Ok(outcome) => return outcome,
+                Err(error) => tracing::info!(%error, "again"),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, decide).await.expect("it is decided")
 }
 
 pub(crate) fn put(key: &str, value: &str) -> Command {

@@ -2,7 +2,7 @@
 
 use engine::ids::GroupId;
 
-use crate::cluster::{Cluster, GROUP, Setup, put, read};
+use crate::cluster::{Cluster, GROUP, Setup, decide, read};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_groups_are_two_states_on_one_log() {
@@ -22,9 +22,7 @@ async fn two_groups_are_two_states_on_one_log() {
         async move {
             for number in 0..WRITES {
                 let value = format!("{group}/{number}");
-                node.propose(group, put("key", &value))
-                    .await
-                    .expect("decided");
+                decide(&node, group, "key", &value).await;
             }
         }
     };

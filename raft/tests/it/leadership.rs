@@ -8,7 +8,7 @@ use engine_raft::Error;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::cluster::{Cluster, GROUP, PATIENCE, Setup, put, read, read_local, patient};
+use crate::cluster::{Cluster, GROUP, PATIENCE, Setup, decide, patient, put, read, read_local};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_survives_the_leader_and_a_restart_of_all() {
@@ -20,8 +20,7 @@ async fn what_was_acknowledged_survives_the_leader_and_a_restart_of_all() {
         writers.spawn(async move {
             for number in 0..20 {
                 let key = format!("{task}/{number}");
-                let outcome = leader.propose(GROUP, put(&key, &key)).await;
-                let outcome = outcome.expect("a healthy cluster decides");
+                let outcome = decide(&leader, GROUP, &key, &key).await;
                 assert!(matches!(outcome, Outcome::Committed { .. }), "{outcome:?}");
             }
         });
@@ -65,10 +64,7 @@ async fn a_follower_reads_what_the_leader_has_just_acknowledged() {
     let follower = cluster.follower().await;
     for number in 0..50 {
         let value = number.to_string();
-        leader
-            .propose(GROUP, put("counter", &value))
-            .await
-            .expect("decided");
+        decide(leader, GROUP, "counter", &value).await;
         assert_eq!(read(follower, GROUP, "counter").await, Some(value));
     }
     let error = follower.propose(GROUP, put("counter", "no")).await;

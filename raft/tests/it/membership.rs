@@ -7,7 +7,7 @@ use engine::ids::{LogIndex, NodeId};
 use engine_raft::{Error, Node, Timings};
 use tokio::time::{sleep, timeout};
 
-use crate::cluster::{Cluster, GROUP, PATIENCE, Place, Setup, put, read, patient};
+use crate::cluster::{Cluster, GROUP, PATIENCE, Place, Setup, decide, patient, read};
 
 /// Checkpoints after little, and hardly any entry kept behind them.
 fn small() -> Setup {
@@ -51,10 +51,7 @@ async fn a_learner_that_joins_after_a_purge_is_sent_a_checkpoint() {
     let value = "v".repeat(8 * 1024);
     for number in 0..64 {
         let key = format!("key-{number:03}");
-        leader
-            .propose(GROUP, put(&key, &value))
-            .await
-            .expect("decided");
+        decide(&leader, GROUP, &key, &value).await;
     }
     let replica = leader.replica(GROUP).expect("group 0 is there");
     replica.begin_checkpoint().expect("a checkpoint begins");
@@ -64,7 +61,10 @@ async fn a_learner_that_joins_after_a_purge_is_sent_a_checkpoint() {
         .expect("it ends")
         .expect("it becomes durable");
     let purged = async {
-        while leader.purged(GROUP).is_none_or(|id| id.index < LogIndex(10)) {
+        while leader
+            .purged(GROUP)
+            .is_none_or(|id| id.index < LogIndex(10))
+        {
             sleep(Duration::from_millis(10)).await;
         }
     };

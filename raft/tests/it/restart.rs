@@ -12,7 +12,7 @@ use engine_raft::{Error, Timings};
 use std::time::Duration;
 use tokio::time::timeout;
 
-use crate::cluster::{Cluster, GROUP, PATIENCE, Setup, read, patient};
+use crate::cluster::{Cluster, GROUP, PATIENCE, Setup, patient, read};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restarted_node_alone_answers_no_read_until_it_has_recovered() {
