@@ -27,7 +27,7 @@ pub struct ClientOptions {
     pub seeds: Vec<String>,
     /// The time for a call, all its tries included; 10 s.
     pub deadline: Duration,
-    /// The time for one try of a call that may be sent again; 3 s.
+    /// The time for one try of a call that may be sent again; 2 s.
     pub try_timeout: Duration,
     /// The time for making a connection; 2 s.
     pub connect_timeout: Duration,
@@ -44,7 +44,7 @@ impl Default for ClientOptions {
         Self {
             seeds: Vec::new(),
             deadline: Duration::from_secs(10),
-            try_timeout: Duration::from_secs(3),
+            try_timeout: Duration::from_secs(2),
             connect_timeout: Duration::from_secs(2),
             sessions: true,
             follow_leader: true,

@@ -42,9 +42,9 @@ pub struct NodeConfig {
 pub struct Timings {
     /// A leader speaks at least this often. Default 100 ms.
     pub heartbeat: Duration,
-    /// The shortest silence after which a follower asks to be elected. Default 500 ms.
+    /// The shortest silence after which a follower asks to be elected. Default 400 ms.
     pub election_min: Duration,
-    /// The longest; each node draws anew in between. Default 1 s.
+    /// The longest; each node draws anew in between. Default 700 ms.
     pub election_max: Duration,
     /// The longest wait for a decision, a read barrier or a change of membership. Default 10 s.
     pub request: Duration,
@@ -57,8 +57,8 @@ impl Default for Timings {
     fn default() -> Self {
         Self {
             heartbeat: Duration::from_millis(100),
-            election_min: Duration::from_millis(500),
-            election_max: Duration::from_secs(1),
+            election_min: Duration::from_millis(400),
+            election_max: Duration::from_millis(700),
             request: Duration::from_secs(10),
             entries_kept: 1000,
         }

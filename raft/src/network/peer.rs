@@ -21,7 +21,7 @@ use openraft::raft::{
 };
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
 
@@ -36,6 +36,9 @@ const CHUNKS_AHEAD: usize = 4;
 /// How long the oldest message of entries may wait for its answer: a slow disk's time, not a
 /// heartbeat's, which has a connection of its own.
 const APPEND_ANSWER_MAX: Duration = Duration::from_secs(5);
+
+/// How long to leave a peer alone whose stream could not be opened.
+const REOPEN_AFTER: Duration = Duration::from_millis(100);
 
 /// A node, as one group sees it, on one lane.
 #[derive(Clone, Debug)]
@@ -209,7 +212,15 @@ impl RaftNetworkV2<TypeConfig> for Peer {
                 Lane::Urgent => option.hard_ttl(),
                 Lane::Entries | Lane::Snapshots => APPEND_ANSWER_MAX,
             };
-            let answers = self.open_append(input, ttl).await?;
+            let answers = match self.open_append(input, ttl).await {
+                Ok(answers) => answers,
+                Err(error) => {
+                    // Openraft's own patience begins only with a stream; without this, a peer
+                    // that is down is asked thousands of times a second.
+                    sleep(REOPEN_AFTER).await;
+                    return Err(error);
+                }
+            };
             let answers: BoxStream<'s, AppendAnswer> =
                 Box::pin(futures::stream::unfold(answers, Answers::next));
             Ok(answers)
