@@ -69,7 +69,7 @@ impl Default for Timings {
 const MESSAGE_ENTRIES_MAX: u64 = 512;
 
 /// The longest a checkpoint may take to send.
-const SNAPSHOT_MAX: Duration = Duration::from_secs(600);
+const SNAPSHOT_MAX: Duration = Duration::from_mins(10);
 
 impl Timings {
     /// Checks the relations, and answers the same as openraft wants it.

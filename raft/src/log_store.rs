@@ -136,7 +136,10 @@ impl RaftLogReader<TypeConfig> for LogStore {
             next: from,
             until,
         };
-        Box::pin(futures::stream::try_unfold(pieces, Pieces::next))
+        Box::pin(futures::stream::try_unfold(
+            pieces,
+            async |pieces: Pieces| pieces.next(),
+        ))
     }
 
     async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
@@ -155,7 +158,7 @@ struct Pieces {
 }
 
 impl Pieces {
-    async fn next(mut self) -> io::Result<Option<(Entry, Self)>> {
+    fn next(mut self) -> io::Result<Option<(Entry, Self)>> {
         if self.read.len() == 0 && self.next < self.until {
             let entries = self.store.read(self.next, self.until, READ_BYTES_MAX)?;
             if let Some(last) = entries.last() {

@@ -7,7 +7,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::future::Future;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
@@ -180,10 +179,8 @@ impl Node {
     /// After [`Error::NotLeader`] and [`Error::Overloaded`] it was not and will not be done;
     /// after the others that is unknown.
     pub async fn propose(&self, group: GroupId, command: Command) -> Result<Outcome> {
+        self.check_failure()?;
         let group = self.group(group)?;
-        if let Some(reason) = self.inner.failure.reason() {
-            return Err(Error::Fatal(reason));
-        }
         let proposed = group.batcher.propose(command);
         match timeout(group.timings.request, proposed).await {
             Ok(outcome) => outcome,
@@ -197,6 +194,7 @@ impl Node {
     /// # Errors
     /// [`Error::NoQuorum`] if that was not confirmed within `Timings::request`.
     pub async fn read_barrier(&self, group: GroupId) -> Result<()> {
+        self.check_failure()?;
         reads::barrier(self.group(group)?).await
     }
 
@@ -317,6 +315,13 @@ impl Node {
         }
     }
 
+    fn check_failure(&self) -> Result<()> {
+        match self.inner.failure.reason() {
+            Some(reason) => Err(Error::Fatal(reason)),
+            None => Ok(()),
+        }
+    }
+
     fn group(&self, group: GroupId) -> Result<&Arc<Group>> {
         self.inner.groups().get(&group).ok_or(Error::UnknownGroup)
     }
@@ -361,11 +366,4 @@ fn open(config: &NodeConfig, shared: &Shared) -> Result<Opened> {
     let log = Log::open(env, &dir.join("log"), config.cluster, shared.options.log())?;
     let identity = Identity::start(env.vfs.as_ref(), dir, config.cluster, config.node)?;
     Ok((lock, identity, log))
-}
-
-/// Keeps futures of the public interface usable from any task.
-fn _is_send(node: &Node) {
-    fn send<T: Future + Send>(_: T) {}
-    send(node.read_barrier(GroupId(0)));
-    send(node.shutdown());
 }

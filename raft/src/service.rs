@@ -240,15 +240,14 @@ struct Requests {
 
 impl Requests {
     async fn next(mut self) -> Option<(AppendEntriesRequest<TypeConfig>, Self)> {
-        let request = match self.next.take() {
-            Some(first) => first,
-            // A stream that breaks off has nobody left who would hear why.
-            None => {
-                let stopped = self.stopping.wait_for(|stopping| *stopping);
-                tokio::select! {
-                    message = self.incoming.message() => message.ok()??,
-                    _ = stopped => return None,
-                }
+        let request = if let Some(first) = self.next.take() {
+            first
+        } else {
+            let stopped = self.stopping.wait_for(|stopping| *stopping);
+            tokio::select! {
+                // A stream that breaks off has nobody left who would hear why.
+                message = self.incoming.message() => message.ok()??,
+                _ = stopped => return None,
             }
         };
         match self.decode(request) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use engine::command::Command;
 use engine::ids::LogIndex;
+use engine::replica::Replica;
 use engine::segment::Log;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -53,7 +54,7 @@ pub(crate) async fn keep_house(group: Arc<Group>, log: Log) {
             |log_id: Option<engine::ids::LogId>| log_id.map_or(LogIndex(0), |log_id| log_id.index);
         let checkpoint = group.replica.checkpoint().map(|view| view.log_id);
         if index(group.view.applied()) > index(checkpoint) {
-            let begun = group.blocking(|replica| replica.begin_checkpoint()).await;
+            let begun = group.blocking(Replica::begin_checkpoint).await;
             if let Err(error) = begun {
                 tracing::warn!(group = group.id.0, %error, "begin a checkpoint");
             }

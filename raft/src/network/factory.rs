@@ -67,13 +67,12 @@ impl Peers {
     pub(crate) fn client(&self, address: &str, lane: Lane) -> Result<PeerClient<Channel>, Status> {
         let mut channels = self.channels.lock();
         let key = (address.to_owned(), lane);
-        let channel = match channels.get(&key) {
-            Some(channel) => channel.clone(),
-            None => {
-                let channel = self.connect(address)?;
-                channels.insert(key, channel.clone());
-                channel
-            }
+        let channel = if let Some(channel) = channels.get(&key) {
+            channel.clone()
+        } else {
+            let channel = self.connect(address)?;
+            channels.insert(key, channel.clone());
+            channel
         };
         Ok(PeerClient::new(channel)
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
