@@ -16,6 +16,7 @@ use crate::network::Lane;
 const ANNOUNCE_AGAIN: Duration = Duration::from_millis(100);
 
 /// What became of an announcement.
+#[derive(Clone, Copy, Debug)]
 enum Answer {
     Committed,
     Refused {
@@ -38,7 +39,9 @@ pub(crate) async fn announce(group: Arc<Group>) {
     // Once an announcement may have been committed, finding it committed is no surprise.
     let mut perhaps = false;
     loop {
-        match wait_and_announce(&group, &command).await {
+        let answer = wait_and_announce(&group, &command).await;
+        tracing::debug!(group = group.id.0, ?answer, "announced this start");
+        match answer {
             Answer::Committed => return,
             Answer::Refused { announced, known } if perhaps && announced == known => return,
             Answer::Refused { announced, known } => {

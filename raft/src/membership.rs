@@ -13,6 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use engine::command::Command;
 use engine::ids::{Boot, LogIndex, NodeId};
 use openraft::ChangeMembers;
 use openraft::errors::{InitializeError, RaftError};
@@ -70,14 +71,10 @@ pub(crate) async fn add_learner(groups: &Groups, node: NodeId, member: Member) -
             Some(_) => return invalid(format!("node {node} is a member at other addresses")),
             None => {}
         }
-        let used = group
-            .blocking(move |replica| Ok(replica.boots().get(&node).copied()))
-            .await
-            .map_err(|error| Error::Fatal(error.to_string()))?;
-        if let Some(Boot(boot)) = used {
+        if group.replica.boots().contains_key(&node) {
             return invalid(format!(
-                "node {node} has started {boot} times in this cluster and was removed: ids are \
-                 never used again, choose another"
+                "node {node} was a member before and was removed: ids are never used again, \
+                 choose another"
             ));
         }
         if now.members.len() >= MEMBERS_MAX {
@@ -129,19 +126,31 @@ pub(crate) async fn remove(groups: &Groups, node: NodeId) -> Result<()> {
         if !now.members.contains_key(&node) {
             continue;
         }
+        if now.voters.contains(&node) && now.voters.len() == 1 {
+            return invalid(format!(
+                "node {node} is the only voter: promote another first"
+            ));
+        }
+        remember(group, node).await?;
         let nodes = BTreeSet::from([node]);
         if now.voters.contains(&node) {
-            if now.voters.len() == 1 {
-                return invalid(format!(
-                    "node {node} is the only voter: promote another first"
-                ));
-            }
             change_membership(group, ChangeMembers::RemoveVoters(nodes)).await?;
         } else {
             change_membership(group, ChangeMembers::RemoveNodes(nodes)).await?;
         }
     }
     Ok(())
+}
+
+/// Keeps the id of a node from being used again, even if it never announced a start.
+async fn remember(group: &Group, node: NodeId) -> Result<()> {
+    if group.replica.boots().contains_key(&node) {
+        return Ok(());
+    }
+    let boot = Boot(1);
+    // Refused only if the node has announced itself meanwhile.
+    let started = Command::NodeStarted { node, boot };
+    group.batcher.propose(started).await.map(drop)
 }
 
 /// Hands leadership of all groups to another voter, and waits until it leads.
