@@ -221,10 +221,7 @@ impl Replica {
         if names != (writer.state.keyspaces_made, writer.state.topics_made) {
             *inner.catalog.write() = Catalog::of(&writer.state);
         }
-        inner.floor.store(writer.state.floor.0, Ordering::Release);
-        inner
-            .published
-            .store(writer.state.revision.0, Ordering::Release);
+        inner.publish(&writer.state);
         writer.uncovered_bytes += payload_bytes(payload);
         let options = inner.shared.options.get();
         if rooms.store.memtable_bytes() >= options.memtable_bytes
