@@ -9,15 +9,15 @@
 //!
 //! # What openraft asks of us, and who keeps it
 //! - `append` returns at once, entries are readable then, their sync is reported later, in order:
-//!   [`log_store`] over the log's in-memory tail; [`batcher`] bounds the bytes before openraft.
+//!   `log_store` over the log's in-memory tail; `batcher` bounds the bytes before openraft.
 //! - A vote is on disk before it is answered: `LogStore::save_vote`.
 //! - Truncation and purge leave no hole: they are marks in the same ordered log.
 //! - Nothing is applied that this node's own log has not synced: `StateMachine::wait_synced`.
-//! - What is purged is in a durable checkpoint: [`snapshot`] makes each one openraft's snapshot.
+//! - What is purged is in a durable checkpoint: `snapshot` makes each one openraft's snapshot.
 //! - State and log agree after a crash during an install: `LogStore::agree_with`.
-//! - Reads after a restart wait until everything ever shown is applied again: [`reads`].
-//! - A node never comes back with less log than it acknowledged: [`boot`], [`announce`].
-//! - Pre-votes are really asked, and heartbeats have a connection of their own: [`network`].
+//! - Reads after a restart wait until everything ever shown is applied again: `reads`.
+//! - A node never comes back with less log than it acknowledged: `boot`, `announce`.
+//! - Pre-votes are really asked, and heartbeats have a connection of their own: `network`.
 //!
 //! # Invariants
 //! - `applied <= synced` on every node; `checkpoint <= applied`; `purged <= checkpoint`.

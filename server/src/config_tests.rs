@@ -1,3 +1,5 @@
+//! What a configuration refuses, and what it tells the person who wrote it.
+
 use clap::Parser;
 
 use super::*;

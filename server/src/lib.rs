@@ -7,7 +7,7 @@
 //!   peer port     Peer, for the other nodes alone
 //! ```
 //! A request walks from [`service`](self) through `wire` (checked, protobuf becomes commands) to
-//! `engine_raft::Node` and back; what goes wrong becomes a status in [`status`] alone.
+//! `engine_raft::Node` and back; what goes wrong becomes a status in `status` alone.
 //!
 //! # Invariants
 //! - Only `wire` and `status` know both protobuf and the domain.

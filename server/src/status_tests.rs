@@ -1,3 +1,5 @@
+//! Every error as the status that a client sees.
+
 use engine::ids::{GroupId, Offset, PartitionId, Revision, SessionId};
 use engine_raft::Member;
 

@@ -5,7 +5,7 @@
 //!        └─ process 37 ─ ok, …                     a new number after each info
 //! ```
 //!
-//! Half of the clients write rows ([`rows`]), half append messages ([`messages`]).
+//! Half of the clients write rows (`rows`), half append messages (`messages`).
 
 mod messages;
 mod rows;

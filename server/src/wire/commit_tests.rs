@@ -1,3 +1,5 @@
+//! Commits as they are checked at the door: limits, missing fields, duplicates.
+
 use bytes::Bytes;
 use engine::limits;
 
