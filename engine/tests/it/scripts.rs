@@ -56,7 +56,9 @@ impl World for Embedded {
     }
 
     fn reopen(&mut self) -> Result<(), Box<dyn StdError>> {
+        let mut before = None;
         if let Some(engine) = self.engine.take() {
+            before = Some(engine.replica().view().digest);
             engine.close()?;
         }
         let path = Path::new("/engine");
@@ -65,6 +67,10 @@ impl World for Embedded {
             path,
             self.options.clone(),
         )?);
+        let after = self.engine().replica().view().digest;
+        if before.is_some_and(|before| before != after) {
+            return Err(format!("digest {before:?} became {after}").into());
+        }
         Ok(())
     }
 

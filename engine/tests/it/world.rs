@@ -199,7 +199,7 @@ impl<W: World> Script<W> {
                 drop(replica);
                 self.0.reopen()?;
                 let after = self.0.replica().view();
-                if (before.digest, before.revision) != (after.digest, after.revision) {
+                if (before.floor, before.revision) != (after.floor, after.revision) {
                     return Err(format!("{before:?} became {after:?}").into());
                 }
             }

@@ -7,3 +7,4 @@ mod groups;
 mod leadership;
 mod membership;
 mod restart;
+mod scripts;
