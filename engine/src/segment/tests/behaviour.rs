@@ -438,3 +438,26 @@ fn an_entry_replaced_while_it_is_written_is_not_taken_for_its_successor() {
     let bodies: Vec<Bytes> = read_all(&log, GROUP).into_iter().map(|e| e.body).collect();
     assert_eq!(bodies, [1, 2, 103, 104, 105].map(|index| body(index, 700)));
 }
+
+#[test]
+fn nothing_follows_an_entry_that_is_longer_than_a_read_may_be() {
+    let vfs: Arc<dyn Vfs> = Arc::new(MemVfs::new());
+    let process = Process::start(vfs, 1);
+    let log = process.open().expect("a new log opens");
+    let body = |index, len| {
+        let body = Bytes::from(vec![7; len]);
+        Write::Entry(LogEntry {
+            log_id: LogId::new(1, index),
+            body,
+        })
+    };
+    let writes = vec![body(1, 1000), body(2, 0), body(3, 0)];
+    log.append_wait(GROUP, writes).expect("durable");
+    let read = |bytes| {
+        let entries = log
+            .read(GROUP, LogIndex(1), LogIndex(4), bytes)
+            .expect("readable");
+        entries.len()
+    };
+    assert_eq!([read(0), read(5), read(999), read(1000)], [1, 1, 1, 3]);
+}
