@@ -34,6 +34,7 @@ impl Replica {
             Some(_) => rooms.store.get(&key, revision)?,
             None => self.newest(&rooms, &key, revision)?,
         };
+        self.check_floor(revision)?;
         let row = found.map(|found| view(row.key.clone(), found, false));
         Ok(GetAnswer { row, revision })
     }
@@ -71,6 +72,7 @@ impl Replica {
             }
             rows.push(row);
         }
+        self.check_floor(revision)?;
         Ok(ScanPage {
             rows,
             more,
@@ -95,6 +97,7 @@ impl Replica {
             item?;
             count += 1;
         }
+        self.check_floor(revision)?;
         Ok((count, revision))
     }
 
@@ -195,17 +198,24 @@ impl Replica {
     fn reading(&self, at: Option<Revision>) -> Result<(Arc<Rooms>, Revision)> {
         let rooms = self.inner.rooms.read().clone();
         let newest = self.revision();
-        let floor = Revision(self.inner.floor.load(Ordering::Acquire));
         let revision = at.unwrap_or(newest);
         if revision > newest {
             let context = format!("revision {revision} is in the future: the newest is {newest}");
             return Err(Error::new(ErrorKind::OutOfRange, context));
         }
+        self.check_floor(revision)?;
+        Ok((rooms, revision))
+    }
+
+    /// Asked before a read and after it: a floor that rises meanwhile lets compaction drop what
+    /// is being read.
+    fn check_floor(&self, revision: Revision) -> Result<()> {
+        let floor = Revision(self.inner.floor.load(Ordering::Acquire));
         if revision < floor {
             let context = format!("revision {revision} is compacted: the oldest is {floor}");
             return Err(Error::new(ErrorKind::OutOfRange, context));
         }
-        Ok((rooms, revision))
+        Ok(())
     }
 
     fn catalog(&self) -> Arc<Catalog> {

@@ -7,6 +7,16 @@ use std::time::SystemTime;
 
 use anyhow::{Context as _, Result, ensure};
 
+/// The folders of sources that become the program.
+const MADE_OF: [&str; 6] = [
+    "cli/src",
+    "client/src",
+    "engine/src",
+    "proto/proto",
+    "raft/src",
+    "server/src",
+];
+
 /// Names the program, instead of all other ways to find it.
 pub const OVERRIDE: &str = "ENGINE_CLI";
 
@@ -18,7 +28,11 @@ pub fn built() -> Result<PathBuf> {
     }
     let profile = profile_folder()?;
     let program = profile.join("engine-cli");
-    if is_fresh(&program) {
+    let workspace = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    if is_fresh(
+        &program,
+        &MADE_OF.map(|crate_folder| workspace.join(crate_folder)),
+    ) {
         return Ok(program);
     }
     let mut cargo = Command::new(env!("CARGO"));
@@ -62,17 +76,16 @@ fn profile_folder() -> Result<PathBuf> {
     })
 }
 
-/// Whether a program is as new as everything that it was made of, by the list that Cargo writes
-/// beside it. Asking Cargo itself would answer the same, but might build all dependencies again
-/// with fewer features than a run of all tests has given them.
-fn is_fresh(program: &Path) -> bool {
+/// Whether a program is as new as everything that it is made of. Asking Cargo itself would
+/// answer the same, but might build all dependencies again with fewer features than a run of
+/// all tests has given them.
+fn is_fresh(program: &Path, made_of: &[PathBuf]) -> bool {
     let Some(made) = changed(program) else {
         return false;
     };
-    let Ok(list) = fs::read_to_string(program.with_extension("d")) else {
-        return false;
-    };
-    sources(&list).all(|source| changed(&source).is_some_and(|changed| changed <= made))
+    made_of
+        .iter()
+        .all(|source| changed(source).is_some_and(|changed| changed <= made))
 }
 
 /// When a file changed last; for a folder, the newest file in it.
@@ -84,17 +97,6 @@ fn changed(path: &Path) -> Option<SystemTime> {
         }
     }
     Some(newest)
-}
-
-/// The sources in `program: source source …`, where a space in a path is written `\ `.
-fn sources(list: &str) -> impl Iterator<Item = PathBuf> {
-    let list = list.split_once(": ").map_or("", |(_, sources)| sources);
-    list.trim_end()
-        .replace("\\ ", "\0")
-        .split_ascii_whitespace()
-        .map(|source| PathBuf::from(source.replace('\0', " ")))
-        .collect::<Vec<_>>()
-        .into_iter()
 }
 
 fn present(program: PathBuf) -> Result<PathBuf> {
@@ -113,30 +115,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sources_may_have_spaces_in_their_names() {
-        let list = "/t/engine-cli: /a/b.rs /with\\ space/c.rs\n";
-        let found: Vec<PathBuf> = sources(list).collect();
-        assert_eq!(found, ["/a/b.rs", "/with space/c.rs"].map(PathBuf::from));
-        assert_eq!(sources("nonsense").count(), 0);
-    }
-
-    #[test]
     fn a_program_older_than_a_source_is_not_fresh() {
         let folder = tempfile::tempdir().expect("a folder can be made");
         let program = folder.path().join("program");
         let source = folder.path().join("source.rs");
-        assert!(!is_fresh(&program), "it is not there");
+        let made_of = [source.clone()];
+        assert!(!is_fresh(&program, &made_of), "it is not there");
+        fs::write(&program, "").expect("write");
+        assert!(!is_fresh(&program, &made_of), "its source is not there");
         fs::write(&source, "").expect("write");
         fs::write(&program, "").expect("write");
-        assert!(!is_fresh(&program), "nobody knows what it was made of");
-        let list = format!("{}: {}\n", program.display(), source.display());
-        fs::write(program.with_extension("d"), list).expect("write");
-        assert!(is_fresh(&program));
+        assert!(is_fresh(&program, &made_of));
         let made = fs::metadata(&program).and_then(|found| found.modified());
         let later = made.expect("it is there") + Duration::from_secs(1);
         let file = fs::File::options().write(true).open(&source);
         file.and_then(|file| file.set_modified(later))
             .expect("touch");
-        assert!(!is_fresh(&program));
+        assert!(!is_fresh(&program, &made_of));
     }
 }
