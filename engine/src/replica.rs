@@ -232,9 +232,7 @@ impl Replica {
         let revision = writer.state.revision;
         drop(writer);
         if revision != before {
-            for listener in inner.on_published.read().iter() {
-                listener(revision);
-            }
+            tell(&inner.on_published, revision);
         }
         Ok(applied)
     }
@@ -415,6 +413,12 @@ impl fmt::Debug for Replica {
         f.debug_struct("Replica")
             .field("group", &self.inner.group)
             .finish_non_exhaustive()
+    }
+}
+
+fn tell<T: Copy>(listeners: &RwLock<Vec<Listener<T>>>, what: T) {
+    for listener in listeners.read().iter() {
+        listener(what);
     }
 }
 

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use crate::codec::{DecodeError, Decoder, Encoder};
-use crate::command::{Outcome, Refusal, Request};
+use crate::command::{Refusal, Request};
 use crate::ids::SessionId;
 use crate::limits::{
     SESSION_IDLE_MS_MAX, SESSION_OUTCOME_BYTES_MAX, SESSION_REQUESTS_MAX, SESSIONS_MAX,
@@ -209,11 +209,6 @@ impl Sessions {
 
 fn cost(outcome: &Bytes) -> usize {
     outcome.len() + OUTCOME_OVERHEAD_BYTES
-}
-
-/// A remembered outcome, read back.
-pub(crate) fn recall(outcome: Bytes) -> Result<Outcome, DecodeError> {
-    Outcome::decode(outcome)
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::ids::{Offset, PartitionId, Revision};
 use crate::limits::{CONSUMER_GROUPS_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::queue::{PartitionRef, StoredMessage};
-use crate::session::{Admission, recall};
+use crate::session::Admission;
 use crate::store::{NewRow, Row, RowWrite};
 
 /// An op whose names are resolved and that can no longer be refused.
@@ -45,7 +45,7 @@ impl Apply<'_> {
             return self.decide(commit);
         };
         match self.state.sessions.admit(request, self.state.now_ms) {
-            Admission::Known(outcome) => Ok(recall(outcome)?),
+            Admission::Known(outcome) => Ok(Outcome::decode(outcome)?),
             Admission::Refused(refusal) => Ok(Outcome::Refused(refusal)),
             Admission::New => {
                 let outcome = self.decide(commit)?;

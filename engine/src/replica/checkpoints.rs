@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::rooms::{Rooms, rooms_name};
-use super::{Catalog, Replica, Writer};
+use super::{Catalog, Replica, Writer, tell};
 use crate::checkpoint::{CheckpointReader, CheckpointView, CheckpointWriter};
 use crate::error::Result;
 
@@ -93,13 +93,9 @@ impl Replica {
         if let Err(error) = inner.shared.env.vfs.remove_dir_all(&old_dir) {
             tracing::warn!(%error, dir = %old_dir.display(), "a replaced state folder stays");
         }
-        for listener in inner.on_published.read().iter() {
-            listener(revision);
-        }
+        tell(&inner.on_published, revision);
         if let Some(applied) = applied {
-            for listener in inner.on_checkpoint.read().iter() {
-                listener(applied);
-            }
+            tell(&inner.on_checkpoint, applied);
         }
         Ok(())
     }

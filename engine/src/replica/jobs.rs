@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::Inner;
+use super::{Inner, tell};
 use crate::env::{Job, Step};
 use crate::error::{Error, ErrorKind};
 use crate::ids::Revision;
@@ -53,13 +53,9 @@ impl Job for Checkpoint {
         drop(guard);
         inner.flushed.notify_all();
         inner.wake_jobs();
-        for listener in inner.on_ready.read().iter() {
-            listener(());
-        }
+        tell(&inner.on_ready, ());
         if let Some(applied) = applied {
-            for listener in inner.on_checkpoint.read().iter() {
-                listener(applied);
-            }
+            tell(&inner.on_checkpoint, applied);
         }
         Step::Again
     }
