@@ -14,6 +14,8 @@
 //! file  = 1 len:u64                          the state's bytes
 //!       | 2 table:u64 level:u32 len:u64      a table
 //!       | 3 topic:u32 partition:u32 base:u64 len:u64    a partition file
+//!       | 4 blob:u64 len:u64               a blob file that tables name
+//!       | 5 len:u64                        deleted ranges that hide rows of the tables: a list
 //! ```
 //!
 //! # Invariants

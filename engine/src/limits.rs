@@ -18,6 +18,10 @@ pub const COMMIT_OPS_MAX: usize = 10_000;
 /// Most bytes of keys, values and headers in one commit; two largest values and room.
 pub const COMMIT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// Most deleted ranges that a store remembers as such, in memory. Beyond, a range is deleted row
+/// by row until compaction has forgotten some.
+pub const DELETED_RANGES_MAX: usize = 1_024;
+
 /// Most headers on one message.
 pub const HEADERS_MAX: usize = 64;
 

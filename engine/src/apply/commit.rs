@@ -258,7 +258,7 @@ impl Apply<'_> {
         for write in writes {
             self.note_change(&write.key, write.value.as_ref().map(|row| &row.value));
         }
-        self.store.write(revision, writes)?;
+        self.store.write(revision, writes, &[])?;
         for write in writes {
             self.rows.invalidate(self.group, &write.key, revision);
         }

@@ -22,6 +22,8 @@ pub(super) enum FileKind {
     State,
     Table { id: u64, level: u32 },
     Partition { at: PartitionRef, base: Offset },
+    Blob { id: u64 },
+    DeletedRanges,
 }
 
 /// One piece.
@@ -92,6 +94,8 @@ impl FileHead {
             FileKind::Partition { at, base } => {
                 out.u8(3).u32(at.topic.0).u32(at.partition.0).u64(base.0)
             }
+            FileKind::Blob { id } => out.u8(4).u64(id),
+            FileKind::DeletedRanges => out.u8(5),
         };
         out.u64(self.bytes);
     }
@@ -110,6 +114,10 @@ impl FileHead {
                 },
                 base: Offset(input.u64("base")?),
             },
+            4 => FileKind::Blob {
+                id: input.u64("blob file")?,
+            },
+            5 => FileKind::DeletedRanges,
             _ => return Err(input.error("file kind", "the kind is unknown")),
         };
         Ok(Self {

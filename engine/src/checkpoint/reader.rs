@@ -12,7 +12,7 @@ use crate::env::{File, Vfs};
 use crate::error::{Error, ErrorKind, Result};
 use crate::queue::FileRef;
 use crate::state::State;
-use crate::store::PinnedTables;
+use crate::store::{PinnedTables, encode_deleted};
 
 /// Reads a checkpoint chunk by chunk; the files it needs stay until it is dropped.
 #[derive(Debug)]
@@ -68,6 +68,21 @@ impl CheckpointReader {
                 bytes: table.len,
             };
             files.push((head, Source::Disk(table.path.clone())));
+        }
+        for blob in pin.blob_files() {
+            let head = FileHead {
+                kind: FileKind::Blob { id: blob.id },
+                bytes: blob.len,
+            };
+            files.push((head, Source::Disk(blob.path.clone())));
+        }
+        if !pin.deleted().is_empty() {
+            let ranges = encode_deleted(pin.deleted());
+            let head = FileHead {
+                kind: FileKind::DeletedRanges,
+                bytes: ranges.len() as u64,
+            };
+            files.push((head, Source::Memory(ranges)));
         }
         for file in partitions(&lengths) {
             let kind = FileKind::Partition {

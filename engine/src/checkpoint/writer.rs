@@ -9,12 +9,15 @@ use super::chunk::{Chunk, FileHead, FileKind};
 use crate::env::vfs::OpenMode;
 use crate::env::{Env, File};
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::SESSION_OUTCOME_BYTES_MAX;
+use crate::limits::{DELETED_RANGES_MAX, KEY_BYTES_MAX, SESSION_OUTCOME_BYTES_MAX};
 use crate::queue::file_path;
-use crate::store::{InstalledTable, Lsm, table_file_name};
+use crate::store::{InstalledTable, Lsm, blob_file_name, decode_deleted, table_file_name};
 
 /// The largest state accepted: the sessions' outcomes and room for all names.
 const STATE_BYTES_MAX: u64 = 4 * SESSION_OUTCOME_BYTES_MAX as u64;
+
+/// The most bytes of deleted ranges accepted: as many as there may be, with the longest keys.
+const DELETED_BYTES_MAX: u64 = (DELETED_RANGES_MAX * (2 * KEY_BYTES_MAX + 64)) as u64;
 
 /// Writes a received checkpoint into a folder of its own; removed on drop unless installed.
 #[derive(Debug)]
@@ -23,6 +26,8 @@ pub struct CheckpointWriter {
     dir: PathBuf,
     files: Vec<FileHead>,
     state: Vec<u8>,
+    /// The encoded list; empty if there is none.
+    deleted: Vec<u8>,
     tables: Vec<InstalledTable>,
     current: Option<Current>,
     ended: bool,
@@ -30,7 +35,7 @@ pub struct CheckpointWriter {
 }
 
 /// The file being written: its place in the list, bytes so far, and where they go (`None` for
-/// the state, which is kept in memory).
+/// what is kept in memory: the state and the deleted ranges).
 type Current = (usize, u64, Option<Arc<dyn File>>);
 
 impl CheckpointWriter {
@@ -46,6 +51,7 @@ impl CheckpointWriter {
             dir,
             files: Vec::new(),
             state: Vec::new(),
+            deleted: Vec::new(),
             tables: Vec::new(),
             current: None,
             ended: false,
@@ -71,6 +77,11 @@ impl CheckpointWriter {
         let state = files.first().filter(|head| head.kind == FileKind::State);
         if state.is_none_or(|head| head.bytes > STATE_BYTES_MAX) {
             return Err(bad("the state is not first, or too large"));
+        }
+        let in_memory = |head: &&FileHead| head.kind == FileKind::DeletedRanges;
+        let deleted: Vec<_> = files.iter().filter(in_memory).collect();
+        if deleted.len() > 1 || deleted.iter().any(|head| head.bytes > DELETED_BYTES_MAX) {
+            return Err(bad("the deleted ranges come twice, or are too many"));
         }
         self.files = files;
         self.current = None;
@@ -108,7 +119,8 @@ impl CheckpointWriter {
 
     fn open(&mut self, at: usize, head: &FileHead) -> Result<()> {
         let path = match head.kind {
-            FileKind::State => None,
+            FileKind::State | FileKind::DeletedRanges => None,
+            FileKind::Blob { id } => Some(store_dir(&self.dir).join(blob_file_name(id))),
             FileKind::Table { id, level } => {
                 self.tables.push(InstalledTable {
                     id,
@@ -134,12 +146,13 @@ impl CheckpointWriter {
     }
 
     fn put(&mut self, offset: u64, data: &[u8]) -> Result<()> {
-        let (_, written, file) = self.current.as_mut().expect("a file is open");
+        let (at, written, file) = self.current.as_mut().expect("a file is open");
         match file {
             Some(file) => file
                 .write_at(data, offset)
                 .map_err(|source| Error::io("write a received checkpoint", source))?,
-            None => self.state.extend_from_slice(data),
+            None if *at == 0 => self.state.extend_from_slice(data),
+            None => self.deleted.extend_from_slice(data),
         }
         *written += data.len() as u64;
         Ok(())
@@ -196,7 +209,13 @@ impl CheckpointWriter {
         }
         vfs.sync_dir(&partitions).map_err(failed)?;
         let state = Bytes::from(std::mem::take(&mut self.state));
-        Lsm::install(&self.env, &store_dir(&self.dir), &self.tables, state)?;
+        let deleted = if self.deleted.is_empty() {
+            Vec::new()
+        } else {
+            decode_deleted(std::mem::take(&mut self.deleted).into())?
+        };
+        let dir = store_dir(&self.dir);
+        Lsm::install(&self.env, &dir, &self.tables, &deleted, state)?;
         vfs.sync_dir(&store_dir(&self.dir)).map_err(failed)?;
         vfs.sync_dir(&self.dir).map_err(failed)?;
         self.kept = true;

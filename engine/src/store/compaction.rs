@@ -7,23 +7,27 @@
 //! # What is dropped
 //! Of each key every version above the floor stays, and so does the newest one at or below the
 //! floor: it is what a read at the floor sees. Older ones go. If that newest one is a tombstone
-//! and no deeper level may hold the key, it goes too.
+//! and no deeper level may hold the key, it goes too. What a range deleted up to the floor hides
+//! goes wherever it is met.
 //!
 //! # Invariants
 //! - The inputs of a running compaction stay in their levels until its end: nothing else
 //!   removes tables.
 //! - All versions of a key go into one table.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::cleaning::{hidden_in_part, names_one, stale_blob_files};
+use super::deleted::DeletedRanges;
 use super::iter::{Direction, Merge, Source};
 use super::key::Place;
 use super::options::StoreOptions;
-use super::row::RowParts;
+use super::row::{RowParts, StoredRow, ValueParts};
 use super::table::{Fill, Properties, Table, TableWriter, WrittenTable};
-use super::version::{LEVELS, Level, Levels, table_of, tables_within};
+use super::version::{LEVELS, Level, Levels, Version, table_of, tables_within};
 use crate::Result;
 use crate::ids::Revision;
 
@@ -48,11 +52,20 @@ pub(super) struct Plan {
     pub(super) upper: Vec<Arc<Table>>,
     /// The tables of the next level that share keys with them.
     pub(super) lower: Vec<Arc<Table>>,
+    /// The level of the result.
+    pub(super) output: usize,
 }
 
 impl Picker {
-    /// The most urgent compaction; `None` if every level is within its bounds.
-    pub(super) fn pick(&mut self, levels: &Levels, options: &StoreOptions) -> Option<Plan> {
+    /// The most urgent compaction; `None` if every level is within its bounds, and deletions left
+    /// nothing to clean.
+    pub(super) fn pick(
+        &mut self,
+        version: &Version,
+        floor: Revision,
+        options: &StoreOptions,
+    ) -> Option<Plan> {
+        let levels = &version.levels;
         if levels.level(0).len() >= options.l0_tables.max(1) {
             return Some(Plan::new(levels, 0, levels.level(0).to_vec()));
         }
@@ -66,7 +79,9 @@ impl Picker {
             }
             allowed = allowed.saturating_mul(LEVEL_FACTOR);
         }
-        None
+        let left =
+            hidden_in_part(version, floor).or_else(|| names_one(levels, &stale_blob_files(levels)));
+        left.map(|(level, table)| Plan::rewrite(levels, level, table))
     }
 
     /// The first table behind the one that was chosen last.
@@ -96,6 +111,21 @@ impl Plan {
             level,
             lower: lower.to_vec(),
             upper,
+            output: level + 1,
+        }
+    }
+
+    /// One table, read and written again for what deletions left in it. In L0, where tables
+    /// overlap, all of them go on to L1 instead.
+    pub(super) fn rewrite(levels: &Levels, level: usize, table: Arc<Table>) -> Self {
+        if level == 0 {
+            return Self::new(levels, 0, levels.level(0).to_vec());
+        }
+        Self {
+            level,
+            upper: vec![table],
+            lower: Vec::new(),
+            output: level,
         }
     }
 
@@ -104,7 +134,8 @@ impl Plan {
         let mut bounds: Vec<&Properties> =
             self.upper.iter().map(|table| &table.properties).collect();
         bounds.sort_unstable_by(|a, b| a.smallest.cmp(&b.smallest));
-        self.lower.is_empty()
+        self.output > self.level
+            && self.lower.is_empty()
             && bounds
                 .windows(2)
                 .all(|pair| matches!(pair, [a, b] if !a.overlaps(b)))
@@ -124,21 +155,26 @@ pub(super) struct Compaction {
     pub(super) dropped: u64,
     merge: Merge,
     floor: Revision,
+    deleted: Arc<DeletedRanges>,
+    /// Blob files whose values are written anew.
+    stale: BTreeSet<u64>,
     deeper: Vec<Level>,
     table_bytes: u64,
     writer: Option<TableWriter>,
     last_key: Vec<u8>,
     last_revision: Option<Revision>,
     floor_passed: bool,
+    hidden_below: Revision,
 }
 
 impl Compaction {
     pub(super) fn new(
         plan: Plan,
-        levels: &Levels,
+        version: &Version,
         floor: Revision,
         table_bytes: u64,
     ) -> Result<Self> {
+        let levels = &version.levels;
         let mut sources = Vec::new();
         if plan.level == 0 {
             for table in &plan.upper {
@@ -154,7 +190,9 @@ impl Compaction {
         let mut merge = Merge::new(sources, Direction::Forward);
         merge.seek(Place::before(&[]))?;
         Ok(Self {
-            deeper: levels.iter().skip(plan.level + 2).cloned().collect(),
+            deeper: levels.iter().skip(plan.output + 1).cloned().collect(),
+            deleted: Arc::clone(&version.deleted),
+            stale: stale_blob_files(levels),
             plan,
             outputs: Vec::new(),
             dropped: 0,
@@ -165,7 +203,18 @@ impl Compaction {
             last_key: Vec::new(),
             last_revision: None,
             floor_passed: false,
+            hidden_below: Revision(0),
         })
+    }
+
+    /// Ranges deleted up to this revision hide nothing of what comes out.
+    pub(super) fn cleaned(&self) -> Revision {
+        let ranges = self.deleted.ranges().iter();
+        ranges
+            .map(|deleted| deleted.revision)
+            .filter(|revision| *revision <= self.floor)
+            .max()
+            .unwrap_or(Revision(0))
     }
 
     /// Merges some bytes; `true` once all inputs are merged and all outputs synced. `create`
@@ -185,10 +234,12 @@ impl Compaction {
                 self.last_key.extend_from_slice(place.key);
                 self.floor_passed = false;
                 self.last_revision = None;
+                self.hidden_below = self.deleted.hidden_below(&self.last_key, self.floor);
             }
             let revision = place.revision;
             let row = self.merge.row();
-            bytes += self.last_key.len() + row.as_ref().map_or(0, |row| row.value.len()) + 16;
+            let parts = row.as_ref().map(StoredRow::parts);
+            bytes += self.last_key.len() + parts.map_or(0, |row| row.value.inline_len()) + 16;
             if self.keeps(revision, row.is_none()) {
                 let full = self.writer.as_ref().map(TableWriter::bytes);
                 if new_key
@@ -205,12 +256,17 @@ impl Compaction {
                     key: &self.last_key,
                     revision,
                 };
-                let parts = row.as_ref().map(|row| RowParts {
-                    value: &row.value,
-                    create_revision: row.create_revision,
-                    version: row.version,
-                });
-                writer.add(place, parts)?;
+                if let Some(value) = row
+                    .as_ref()
+                    .and_then(|row| row.value.in_any_of(&self.stale))
+                {
+                    let value = value.read()?;
+                    bytes += value.len();
+                    let value = ValueParts::Inline(&value);
+                    writer.add(place, parts.map(|row| RowParts { value, ..row }))?;
+                } else {
+                    writer.add(place, parts)?;
+                }
             } else {
                 self.dropped += 1;
             }
@@ -223,7 +279,8 @@ impl Compaction {
     /// Whether a version of `last_key` is still of use; versions come from new to old.
     fn keeps(&mut self, revision: Revision, tombstone: bool) -> bool {
         // Of two writes at one revision the newer came first.
-        if self.last_revision == Some(revision) || self.floor_passed {
+        if self.last_revision == Some(revision) || self.floor_passed || revision < self.hidden_below
+        {
             return false;
         }
         self.floor_passed = revision <= self.floor;

@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::key::{KeyRange, Place};
 use super::memtable::{Memtable, MemtableCursor};
-use super::row::{NewRow, Row};
+use super::row::{Row, StoredRow};
 use super::table::{Fill, Table, TableCursor};
 use super::version::{Level, Version};
 use crate::Result;
@@ -36,7 +36,8 @@ pub(super) struct VisibleRows {
     range: KeyRange,
     at: Revision,
     /// Reverse: the newest visible version met so far of the key that the merge stands on.
-    candidate: Option<(Bytes, Revision, Option<NewRow>)>,
+    candidate: Option<(Bytes, Revision, Option<StoredRow>)>,
+    version: Arc<Version>,
     ended: bool,
 }
 
@@ -74,6 +75,7 @@ impl VisibleRows {
             range,
             at,
             candidate: None,
+            version: Arc::clone(version),
         })
     }
 
@@ -94,8 +96,10 @@ impl VisibleRows {
             }
             let row = self.merge.row();
             self.merge.skip_through(Place::last(&key))?;
-            if let Some(row) = row {
-                return Ok(Some((key, row.at(revision))));
+            if let Some(row) = row
+                && revision >= self.version.hidden_below(&key, self.at)
+            {
+                return Ok(Some((key, row.load(revision)?)));
             }
         }
         Ok(None)
@@ -109,8 +113,9 @@ impl VisibleRows {
                 && here.is_none_or(|place| place.key != key)
                 && let Some((key, revision, row)) = self.candidate.take()
                 && let Some(row) = row
+                && revision >= self.version.hidden_below(&key, self.at)
             {
-                return Ok(Some((key, row.at(revision))));
+                return Ok(Some((key, row.load(revision)?)));
             }
             let Some(place) = here else {
                 return Ok(None);
@@ -191,7 +196,7 @@ impl Merge {
     }
 
     /// The row of the version it stands on; `None` for a tombstone.
-    pub(super) fn row(&self) -> Option<NewRow> {
+    pub(super) fn row(&self) -> Option<StoredRow> {
         self.front()?.row()
     }
 
@@ -351,7 +356,7 @@ impl Source {
         }
     }
 
-    fn row(&self) -> Option<NewRow> {
+    fn row(&self) -> Option<StoredRow> {
         match self {
             Self::Memtable(cursor) => cursor.row(),
             Self::Table(cursor) => cursor.row(),

@@ -1,5 +1,6 @@
 //! The store itself: one writer, any number of readers, and the two background works.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +10,9 @@ use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 
 use super::block_cache::BlockCache;
+use super::cleaning::Leftovers;
 use super::compaction::{Compaction, Picker, Plan};
+use super::deleted::{DeletedRange, DeletedRanges};
 use super::folder::Folder;
 use super::iter::{Direction, VisibleRows};
 use super::key::KeyRange;
@@ -18,12 +21,13 @@ use super::memtable::Memtable;
 use super::options::{LevelStats, StoreOptions, StoreStats};
 use super::pin::{InstalledTable, PinnedTables};
 use super::recovery;
-use super::row::{Row, RowWrite};
+use super::row::{Found, Row, RowWrite};
 use super::table::{Table, TableWriter, WrittenTable, hash_key};
 use super::version::{Frozen, Version, table_of};
 use super::{RowIter, Store};
 use crate::env::Env;
 use crate::ids::Revision;
+use crate::limits::DELETED_RANGES_MAX;
 use crate::{Error, ErrorKind, Result};
 
 /// Most bytes of one row: blocks and sections count with 32 bits.
@@ -91,9 +95,12 @@ impl Lsm {
     ) -> Result<Self> {
         let recovered = recovery::recover(env, dir, &blocks)?;
         let tables = recovered.version.levels.tables();
+        let deleted = recovered.version.deleted.ranges().iter();
         let written = tables
             .map(|(_, table)| table.properties.revision_max.0)
+            .chain(deleted.map(|deleted| deleted.revision.0))
             .max();
+        recovered.folder.open();
         Ok(Self {
             env: env.clone(),
             folder: recovered.folder,
@@ -110,8 +117,8 @@ impl Lsm {
         })
     }
 
-    /// Builds the manifest of a fresh folder from received table files, which are in `dir`
-    /// already and synced, and a checkpoint. Durable when this returns.
+    /// Builds the manifest of a fresh folder from received table and blob files, which are in
+    /// `dir` already and synced, the deleted ranges that belong to them, and a checkpoint. Durable when this returns.
     ///
     /// # Errors
     /// `Invalid` if the folder is in use or a level is out of range; `Corrupt` if a file is not
@@ -120,9 +127,10 @@ impl Lsm {
         env: &Env,
         dir: &Path,
         tables: &[InstalledTable],
+        deleted: &[DeletedRange],
         checkpoint: Bytes,
     ) -> Result<()> {
-        recovery::install(env, dir, tables, checkpoint)
+        recovery::install(env, dir, tables, deleted, checkpoint)
     }
 
     /// Ends the store: waits for a flush or a step of compaction that is going on, then refuses
@@ -166,18 +174,16 @@ impl Lsm {
         if stopped.is_none() {
             tracing::error!(folder = %self.folder.path.display(), error = %cause, "store stopped");
             *stopped = Some(cause.again());
+            // The manifest may name what it was about to name: every file stays.
+            self.folder.close();
         }
         cause
     }
 
-    fn create_table(&self) -> Result<TableWriter> {
+    fn create_table(&self, cleaned: Revision) -> Result<TableWriter> {
         let id = self.manifest.lock().take_id();
-        TableWriter::create(
-            &self.folder,
-            id,
-            self.env.rng.next_u64(),
-            self.options.block_bytes,
-        )
+        let salt = self.env.rng.next_u64();
+        TableWriter::create(&self.folder, id, salt, &self.options, cleaned)
     }
 
     /// Writes a memtable's versions into tables, synced but not named anywhere yet.
@@ -193,7 +199,7 @@ impl Lsm {
             }
             let writer = match &mut writer {
                 Some(writer) => writer,
-                empty => empty.insert(self.create_table()?),
+                empty => empty.insert(self.create_table(Revision(0))?),
             };
             if last_key != place.key {
                 last_key.clear();
@@ -237,6 +243,7 @@ impl Lsm {
             removed,
         } = publication;
         let checkpoint = edit.checkpoint.clone();
+        let ranges_change = !edit.deleted.is_empty() || !edit.forgotten.is_empty();
         let mut manifest = self.manifest.lock();
         self.check_running()?;
         manifest.commit(edit).map_err(|e| self.stop(e))?;
@@ -247,6 +254,10 @@ impl Lsm {
         // Only the holder of the manifest changes levels, so they may be prepared before the lock
         // that readers need.
         let levels = self.version().levels.edited(&added, &places);
+        let deleted = ranges_change.then(|| {
+            let ranges = manifest.state().deleted.iter().cloned();
+            Arc::new(DeletedRanges::new(ranges))
+        });
         let old = {
             let mut current = self.current.write();
             let mut frozen = current.frozen.clone();
@@ -257,6 +268,7 @@ impl Lsm {
                 active: Arc::clone(&current.active),
                 frozen,
                 levels,
+                deleted: deleted.unwrap_or_else(|| Arc::clone(&current.deleted)),
                 checkpoint: checkpoint.or_else(|| current.checkpoint.clone()),
             };
             std::mem::replace(&mut *current, Arc::new(next))
@@ -272,7 +284,7 @@ impl Lsm {
     }
 
     fn move_tables(&self, plan: &Plan) -> Result<()> {
-        let level = plan.level + 1;
+        let level = plan.output;
         let records = plan.upper.iter().map(|table| TableRecord {
             id: table.id,
             level,
@@ -282,7 +294,7 @@ impl Lsm {
         let edit = Edit {
             added: records.collect(),
             removed: plan.upper.iter().map(|table| table.id).collect(),
-            checkpoint: None,
+            ..Edit::default()
         };
         let moved = |level| {
             plan.upper
@@ -297,8 +309,47 @@ impl Lsm {
         self.publish(publication, false)
     }
 
+    /// Deletes the rows of a range one by one: as many ranges as there may be are remembered.
+    fn delete_each(
+        &self,
+        version: &Arc<Version>,
+        range: &KeyRange,
+        revision: Revision,
+    ) -> Result<()> {
+        let at = self.readable(Revision(u64::MAX));
+        for item in VisibleRows::new(version, range.clone(), at, Direction::Forward)? {
+            let (key, row) = item?;
+            if row.mod_revision < revision {
+                version
+                    .active
+                    .insert(revision, &RowWrite { key, value: None });
+            }
+        }
+        Ok(())
+    }
+
+    fn drop_leftovers(&self, leftovers: Leftovers) -> Result<()> {
+        let Leftovers { tables, ranges } = leftovers;
+        tracing::debug!(
+            tables = tables.len(),
+            ranges = ranges.len(),
+            "deleted ranges dropped"
+        );
+        let edit = Edit {
+            removed: tables.iter().map(|(_, table)| table.id).collect(),
+            forgotten: ranges,
+            ..Edit::default()
+        };
+        let publication = Publication {
+            edit,
+            added: Vec::new(),
+            removed: tables,
+        };
+        self.publish(publication, false)
+    }
+
     fn finish_compaction(&self, mut compaction: Compaction) -> Result<()> {
-        let level = compaction.plan.level + 1;
+        let level = compaction.plan.output;
         let adopted = self.adopt(&mut compaction.outputs, level)?;
         let bytes = compaction.outputs.iter().map(|table| table.len).sum();
         let plan = &compaction.plan;
@@ -307,7 +358,7 @@ impl Lsm {
         let edit = Edit {
             added: adopted.records,
             removed: removed.iter().map(|(_, table)| table.id).collect(),
-            checkpoint: None,
+            ..Edit::default()
         };
         tracing::debug!(
             level,
@@ -334,7 +385,7 @@ impl Lsm {
 }
 
 impl Store for Lsm {
-    fn write(&self, revision: Revision, writes: &[RowWrite]) -> Result<()> {
+    fn write(&self, revision: Revision, writes: &[RowWrite], deleted: &[KeyRange]) -> Result<()> {
         let _writing = self.writing.lock();
         self.check_running()?;
         if revision.0 < self.written.load(Ordering::Acquire) {
@@ -349,7 +400,18 @@ impl Store for Lsm {
             let message = format!("write a row of more than {ROW_BYTES_MAX} bytes");
             return Err(Error::new(ErrorKind::Invalid, message));
         }
-        let active = Arc::clone(&self.current.read().active);
+        let version = self.version();
+        let active = &version.active;
+        for range in deleted.iter().filter(|range| !range.is_empty()) {
+            if version.deleted_ranges() < DELETED_RANGES_MAX {
+                active.delete_range(DeletedRange {
+                    range: range.clone(),
+                    revision,
+                });
+            } else {
+                self.delete_each(&version, range, revision)?;
+            }
+        }
         for write in writes {
             active.insert(revision, write);
         }
@@ -360,10 +422,17 @@ impl Store for Lsm {
     fn get(&self, key: &[u8], at: Revision) -> Result<Option<Row>> {
         let at = self.readable(at);
         let version = self.version();
+        let hidden_below = version.hidden_below(key, at);
+        let visible = |found: Found| {
+            if found.revision < hidden_below {
+                return Ok(None);
+            }
+            found.into_row()
+        };
         let frozen = version.frozen.iter().map(|frozen| &frozen.memtable);
         for memtable in std::iter::once(&version.active).chain(frozen) {
             if let Some(found) = memtable.get(key, at) {
-                return Ok(found.into_row());
+                return visible(found);
             }
         }
         let hash = hash_key(key);
@@ -371,14 +440,14 @@ impl Store for Lsm {
             if table.properties.covers(key)
                 && let Some(found) = table.get(key, at, hash)?
             {
-                return Ok(found.into_row());
+                return visible(found);
             }
         }
         for level in version.levels.iter().skip(1) {
             if let Some(table) = table_of(level, key)
                 && let Some(found) = table.get(key, at, hash)?
             {
-                return Ok(found.into_row());
+                return visible(found);
             }
         }
         Ok(None)
@@ -429,8 +498,9 @@ impl Store for Lsm {
         let bytes = written.iter().map(|table| table.len).sum();
         let edit = Edit {
             added: adopted.records,
-            removed: Vec::new(),
             checkpoint: Some(oldest.checkpoint),
+            deleted: oldest.memtable.deleted(),
+            ..Edit::default()
         };
         tracing::debug!(tables = adopted.tables.len(), bytes, "memtable flushed");
         self.publish(
@@ -458,8 +528,13 @@ impl Store for Lsm {
         let mut running = if let Some(running) = compacting.running.take() {
             running
         } else {
-            let levels = self.version().levels.clone();
-            let Some(plan) = compacting.picker.pick(&levels, &self.options) else {
+            let version = self.version();
+            let leftovers = Leftovers::find(&version, floor);
+            if !leftovers.is_empty() {
+                self.drop_leftovers(leftovers)?;
+                return Ok(true);
+            }
+            let Some(plan) = compacting.picker.pick(&version, floor, &self.options) else {
                 return Ok(false);
             };
             if plan.is_move() {
@@ -467,9 +542,10 @@ impl Store for Lsm {
                 return Ok(true);
             }
             let table_bytes = self.options.table_bytes;
-            Box::new(Compaction::new(plan, &levels, floor, table_bytes)?)
+            Box::new(Compaction::new(plan, &version, floor, table_bytes)?)
         };
-        if running.step(|| self.create_table())? {
+        let cleaned = running.cleaned();
+        if running.step(|| self.create_table(cleaned))? {
             self.finish_compaction(*running)?;
             self.counters.compactions.fetch_add(1, Ordering::Relaxed);
         } else {
@@ -492,11 +568,17 @@ impl Store for Lsm {
         });
         let frozen = version.frozen.iter();
         let tables = version.levels.tables();
+        let blobs = tables.flat_map(|(_, table)| table.blob_files());
+        let blobs: BTreeMap<u64, u64> = blobs.map(|file| (file.id, file.len)).collect();
+        let tables = version.levels.tables();
         StoreStats {
             memtable_bytes: version.active.bytes(),
             frozen: version.frozen.len(),
             frozen_bytes: frozen.map(|frozen| frozen.memtable.bytes()).sum(),
             levels: levels.collect(),
+            deleted_ranges: version.deleted.ranges().len(),
+            blob_files: blobs.len(),
+            blob_bytes: blobs.values().sum(),
             resident_bytes: tables.map(|(_, table)| table.resident_bytes() as u64).sum(),
             flushes: count(&self.counters.flushes),
             compactions: count(&self.counters.compactions),

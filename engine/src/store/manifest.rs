@@ -5,6 +5,7 @@
 //! MANIFEST = header frame*            header = magic[8] version:u32 generation:u64 salt:u64 crc:u32
 //! frame    = magic:u32 kind:u8 len:u32 crc:u32 body[len]        crc over salt, offset, kind, body
 //! body     = next_id:u64 added:list removed:list checkpoint:option       kind 1: an edit
+//!            deleted:list forgotten:list                                 since version 2
 //!            empty                                                       kind 2: a seal
 //! ```
 //!
@@ -25,6 +26,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::deleted::DeletedRange;
 use super::table::Properties;
 use super::version::LEVELS;
 use crate::codec::{DecodeError, Decoder, Encoder};
@@ -33,7 +35,10 @@ use crate::env::{Env, File, Rng, Vfs};
 use crate::{Error, ErrorKind, Result};
 
 const MAGIC: &[u8; 8] = b"ENGMANIF";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+
+/// The first version: edits without deleted ranges, properties without blobs; still read.
+const VERSION_1: u32 = 1;
 const HEADER_BYTES: usize = 8 + 4 + 8 + 8 + 4;
 
 const FRAME_MAGIC: u32 = 0x4d46_5245;
@@ -67,6 +72,10 @@ pub(super) struct Edit {
     /// Ids of tables that leave; one that is also in `added` changes its level.
     pub(super) removed: Vec<u64>,
     pub(super) checkpoint: Option<Bytes>,
+    /// Ranges that the flushed memtable deleted.
+    pub(super) deleted: Vec<DeletedRange>,
+    /// Deleted ranges that hide nothing any more.
+    pub(super) forgotten: Vec<DeletedRange>,
 }
 
 /// What the manifest knows of a table.
@@ -84,10 +93,12 @@ pub(super) struct State {
     pub(super) next_id: u64,
     pub(super) tables: BTreeMap<u64, TableRecord>,
     pub(super) checkpoint: Option<Bytes>,
+    pub(super) deleted: Vec<DeletedRange>,
 }
 
 #[derive(Debug)]
 struct LogFile {
+    version: u32,
     generation: u64,
     path: PathBuf,
     file: Arc<dyn File>,
@@ -128,7 +139,7 @@ impl Manifest {
                     if !sealed {
                         let path = &log.path;
                         state
-                            .read(frame.body)
+                            .read(frame.body, log.version == VERSION_1)
                             .map_err(|e| Error::corrupt(path, offset, e))?;
                     }
                     log.len += frame.len;
@@ -143,7 +154,7 @@ impl Manifest {
         if log.len == HEADER_BYTES as u64 {
             return Err(Error::corrupt(&log.path, log.len, "the first edit is gone"));
         }
-        let doubtful = log.len < contents.len() as u64 || !sealed;
+        let doubtful = log.len < contents.len() as u64 || !sealed || log.version == VERSION_1;
         let mut manifest = Self {
             vfs: Arc::clone(&env.vfs),
             rng: Arc::clone(&env.rng),
@@ -234,20 +245,14 @@ pub(super) fn is_manifest(name: &str) -> bool {
 
 impl Edit {
     fn encode(&self, next_id: u64) -> Vec<u8> {
-        encode_body(
-            next_id,
-            self.added.iter(),
-            &self.removed,
-            self.checkpoint.as_ref(),
-        )
+        encode_body(next_id, self.added.iter(), self)
     }
 }
 
 fn encode_body<'a>(
     next_id: u64,
     added: impl ExactSizeIterator<Item = &'a TableRecord>,
-    removed: &[u64],
-    checkpoint: Option<&Bytes>,
+    edit: &Edit,
 ) -> Vec<u8> {
     let mut out = Encoder::new();
     out.u64(next_id).count(added.len());
@@ -256,24 +261,30 @@ fn encode_body<'a>(
         out.u64(table.id).u8(level).u64(table.len);
         table.properties.encode(&mut out);
     }
-    out.count(removed.len());
-    for id in removed {
+    out.count(edit.removed.len());
+    for id in &edit.removed {
         out.u64(*id);
     }
-    out.option(checkpoint, |out, blob| {
-        out.bytes(blob);
+    out.option(edit.checkpoint.as_ref(), |out, checkpoint| {
+        out.bytes(checkpoint);
     });
+    for ranges in [&edit.deleted, &edit.forgotten] {
+        out.count(ranges.len());
+        for range in ranges {
+            range.put(&mut out);
+        }
+    }
     out.into_vec()
 }
 
 impl State {
     fn encode_as_edit(&self) -> Vec<u8> {
-        encode_body(
-            self.next_id,
-            self.tables.values(),
-            &[],
-            self.checkpoint.as_ref(),
-        )
+        let edit = Edit {
+            checkpoint: self.checkpoint.clone(),
+            deleted: self.deleted.clone(),
+            ..Edit::default()
+        };
+        encode_body(self.next_id, self.tables.values(), &edit)
     }
 
     fn apply(&mut self, edit: Edit) {
@@ -287,23 +298,27 @@ impl State {
         if edit.checkpoint.is_some() {
             self.checkpoint = edit.checkpoint;
         }
+        self.deleted.extend(edit.deleted);
+        if !edit.forgotten.is_empty() {
+            self.deleted.retain(|range| !edit.forgotten.contains(range));
+        }
     }
 
     /// Applies an edit as it was stored.
-    fn read(&mut self, body: Bytes) -> Result<(), DecodeError> {
+    fn read(&mut self, body: Bytes, first: bool) -> Result<(), DecodeError> {
         let mut input = Decoder::new(body);
         let next_id = input.u64("next id")?;
         if next_id < self.next_id {
             return Err(input.error("next id", "goes back"));
         }
         self.next_id = next_id;
-        let edit = Edit {
+        let mut edit = Edit {
             added: input.list("added tables", |input| {
                 let table = TableRecord {
                     id: input.u64("table id")?,
                     level: usize::from(input.u8("level")?),
                     len: input.u64("table length")?,
-                    properties: Properties::decode(input)?,
+                    properties: Properties::decode(input, first)?,
                 };
                 if table.level >= LEVELS || table.id >= next_id {
                     return Err(input.error("added tables", "level or id is out of range"));
@@ -312,7 +327,12 @@ impl State {
             })?,
             removed: input.list("removed tables", |input| input.u64("table id"))?,
             checkpoint: input.option("checkpoint", |input| input.bytes("checkpoint"))?,
+            ..Edit::default()
         };
+        if !first {
+            edit.deleted = input.list("deleted ranges", DeletedRange::get)?;
+            edit.forgotten = input.list("forgotten ranges", DeletedRange::get)?;
+        }
         input.end("edit")?;
         if let Some(id) = edit.removed.iter().find(|id| !self.tables.contains_key(id)) {
             tracing::error!(
@@ -354,6 +374,7 @@ impl LogFile {
         let crc = crc32fast::hash(&header);
         header.extend_from_slice(&crc.to_le_bytes());
         let mut log = Self {
+            version: VERSION,
             generation,
             path,
             file,
@@ -391,7 +412,7 @@ impl LogFile {
         if input.u32("checksum")? != crc32fast::hash(body) || magic != MAGIC[..] {
             return Err(damaged("the header does not check out"));
         }
-        if version != VERSION {
+        if !(VERSION_1..=VERSION).contains(&version) {
             let message = format!("{} has format {version}", path.display());
             return Err(Error::new(ErrorKind::Unsupported, message));
         }
@@ -399,6 +420,7 @@ impl LogFile {
             return Err(damaged("it is another generation"));
         }
         let log = Self {
+            version,
             generation,
             path,
             file,

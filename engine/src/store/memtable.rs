@@ -9,15 +9,17 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering as Memory};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering as Memory};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use crossbeam_skiplist::SkipMap;
 use crossbeam_skiplist::map::Entry;
+use parking_lot::RwLock;
 
+use super::deleted::{DeletedRange, DeletedRanges};
 use super::iter::Direction;
 use super::key::Place;
-use super::row::{Found, NewRow, RowParts, RowWrite};
+use super::row::{Found, RowParts, RowWrite, StoredRow, StoredValue, ValueParts};
 use crate::ids::Revision;
 
 /// What a row costs beyond its key and value: its node, its buffers' headers.
@@ -30,6 +32,9 @@ const BATCH_MAX: usize = 64;
 /// Versions of rows, ordered by [`Place`].
 pub(super) struct Memtable {
     rows: SkipMap<Record, Option<Life>>,
+    deleted: RwLock<DeletedRanges>,
+    /// Spares readers the lock while no range was deleted.
+    any_deleted: AtomicBool,
     bytes: AtomicUsize,
     count: AtomicU64,
 }
@@ -55,6 +60,8 @@ impl Memtable {
     pub(super) fn new() -> Self {
         Self {
             rows: SkipMap::new(),
+            deleted: RwLock::default(),
+            any_deleted: AtomicBool::new(false),
             bytes: AtomicUsize::new(0),
             count: AtomicU64::new(0),
         }
@@ -82,6 +89,33 @@ impl Memtable {
         self.count.fetch_add(1, Memory::Relaxed);
     }
 
+    /// Hides what was written in a range below a revision, here and in older places.
+    pub(super) fn delete_range(&self, deleted: DeletedRange) {
+        let mut all = self.deleted.write();
+        let before = all.bytes();
+        all.insert(deleted);
+        self.bytes.fetch_add(all.bytes() - before, Memory::Relaxed);
+        self.any_deleted.store(true, Memory::Release);
+    }
+
+    /// The latest revision up to `at` at which a range with this key was deleted.
+    pub(super) fn hidden_below(&self, key: &[u8], at: Revision) -> Revision {
+        if !self.any_deleted.load(Memory::Acquire) {
+            return Revision(0);
+        }
+        self.deleted.read().hidden_below(key, at)
+    }
+
+    /// How many ranges were deleted.
+    pub(super) fn deleted_ranges(&self) -> usize {
+        self.deleted.read().ranges().len()
+    }
+
+    /// The ranges that were deleted.
+    pub(super) fn deleted(&self) -> Vec<DeletedRange> {
+        self.deleted.read().ranges().to_vec()
+    }
+
     /// The newest version not above `at`.
     pub(super) fn get(&self, key: &[u8], at: Revision) -> Option<Found> {
         let probe = Place { key, revision: at };
@@ -106,7 +140,7 @@ impl Memtable {
         for entry in &self.rows {
             let record = entry.key();
             let row = entry.value().map(|life| RowParts {
-                value: record.value(),
+                value: ValueParts::Inline(record.value()),
                 create_revision: life.create_revision,
                 version: life.version,
             });
@@ -183,7 +217,7 @@ impl MemtableCursor {
             .unwrap_or_default()
     }
 
-    pub(super) fn row(&self) -> Option<NewRow> {
+    pub(super) fn row(&self) -> Option<StoredRow> {
         let (record, life) = self.batch.get(self.position)?;
         record.row(*life)
     }
@@ -227,9 +261,9 @@ impl Record {
         &self.bytes[self.key_len..]
     }
 
-    fn row(&self, life: Option<Life>) -> Option<NewRow> {
-        life.map(|life| NewRow {
-            value: self.bytes.slice(self.key_len..),
+    fn row(&self, life: Option<Life>) -> Option<StoredRow> {
+        life.map(|life| StoredRow {
+            value: StoredValue::Inline(self.bytes.slice(self.key_len..)),
             create_revision: life.create_revision,
             version: life.version,
         })

@@ -38,11 +38,14 @@ mod lsm;
 mod recovery;
 mod version;
 
+mod blob;
+mod deleted;
 mod iter;
 mod memtable;
 mod table;
 
 mod block_cache;
+mod cleaning;
 mod compaction;
 mod folder;
 mod manifest;
@@ -58,11 +61,14 @@ use bytes::Bytes;
 use crate::Result;
 use crate::ids::Revision;
 
+pub use blob::blob_file_name;
 pub use block_cache::BlockCache;
+pub use deleted::DeletedRange;
+pub(crate) use deleted::{decode_deleted, encode_deleted};
 pub use key::KeyRange;
 pub use lsm::Lsm;
-pub use options::{LevelStats, StoreOptions, StoreStats};
-pub use pin::{InstalledTable, PinnedTable, PinnedTables, table_file_name};
+pub use options::{Compression, LevelStats, StoreOptions, StoreStats};
+pub use pin::{InstalledTable, PinnedBlobFile, PinnedTable, PinnedTables, table_file_name};
 pub use row::{NewRow, Row, RowWrite};
 
 /// Rows in key order, streamed: each item is the full store key and the row.
@@ -76,8 +82,9 @@ impl<T: Iterator<Item = Result<(Bytes, Row)>> + Send> RowIter for T {}
 ///
 /// One thread writes and freezes; any thread reads; background jobs flush and compact.
 pub trait Store: Debug + Send + Sync {
-    /// Writes rows at a revision, which must not be below that of an earlier write. Of two
-    /// writes of one key at one revision the later wins.
+    /// Empties ranges and writes rows at a revision, which must not be below that of an earlier
+    /// write. A deleted range hides what was written below the revision, however much that is;
+    /// rows of the same revision stay. Of two writes of one key at one revision the later wins.
     ///
     /// # Durability
     /// None until a [`Store::flush`] of the memtable returned.
@@ -85,7 +92,7 @@ pub trait Store: Debug + Send + Sync {
     /// # Errors
     /// `Invalid` for a revision that goes back or a row of more than 1 GiB, before anything is
     /// written; `Stopped` once the store is poisoned.
-    fn write(&self, revision: Revision, writes: &[RowWrite]) -> Result<()>;
+    fn write(&self, revision: Revision, writes: &[RowWrite], deleted: &[KeyRange]) -> Result<()>;
 
     /// The newest version of a row not above `at`; `None` if it is absent there.
     ///

@@ -1,5 +1,18 @@
 //! What may be tuned, and what can be measured.
 
+use serde::{Deserialize, Serialize};
+
+/// How data blocks are stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// As they are.
+    None,
+    /// By LZ4, where that saves an eighth.
+    #[default]
+    Lz4,
+}
+
 /// Sizes of one store. They shape files yet to be written; existing ones stay readable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreOptions {
@@ -9,6 +22,10 @@ pub struct StoreOptions {
     pub table_bytes: u64,
     /// Where a data block ends; a longer row has a block for itself.
     pub block_bytes: usize,
+    /// How blocks of new tables are stored.
+    pub compression: Compression,
+    /// Values from this size on go into a blob file beside their table, bytes.
+    pub blob_bytes: usize,
     /// How large L1 may grow; each deeper level ten times as large.
     pub level_base_bytes: u64,
     /// How many L0 tables make a compaction.
@@ -23,6 +40,8 @@ impl Default for StoreOptions {
             memtable_bytes: 16 << 20,
             table_bytes: 16 << 20,
             block_bytes: 4 << 10,
+            compression: Compression::default(),
+            blob_bytes: 64 << 10,
             level_base_bytes: 64 << 20,
             l0_tables: 4,
             frozen_max: 2,
@@ -41,6 +60,12 @@ pub struct StoreStats {
     pub frozen_bytes: usize,
     /// L0 and the levels below it.
     pub levels: Vec<LevelStats>,
+    /// Deleted ranges that still hide something in tables.
+    pub deleted_ranges: usize,
+    /// Blob files.
+    pub blob_files: usize,
+    /// Bytes of blob files, whether still of use or not.
+    pub blob_bytes: u64,
     /// Bytes of block indexes and filters in memory.
     pub resident_bytes: u64,
     /// Finished flushes.

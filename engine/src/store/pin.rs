@@ -1,11 +1,13 @@
 //! Table files that are kept while somebody copies them, and files that arrive as a copy.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::deleted::DeletedRange;
 use super::table::Table;
 use super::version::Version;
 
@@ -24,6 +26,8 @@ pub(super) fn is_table_file(name: &str) -> bool {
 pub struct PinnedTables {
     checkpoint: Option<Bytes>,
     tables: Vec<PinnedTable>,
+    blob_files: Vec<PinnedBlobFile>,
+    deleted: Vec<DeletedRange>,
     held: Vec<Arc<Table>>,
 }
 
@@ -34,6 +38,17 @@ pub struct PinnedTable {
     pub id: u64,
     /// The level at which the table stands.
     pub level: u32,
+    /// The file's length in bytes.
+    pub len: u64,
+    /// The file.
+    pub path: PathBuf,
+}
+
+/// A pinned file of large values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PinnedBlobFile {
+    /// The file's id; it names the file, wherever it is copied.
+    pub id: u64,
     /// The file's length in bytes.
     pub len: u64,
     /// The file.
@@ -63,6 +78,8 @@ impl PinnedTables {
         Self {
             checkpoint: version.checkpoint.clone(),
             tables: tables.collect(),
+            blob_files: blob_files(version).into_values().collect(),
+            deleted: version.deleted.ranges().to_vec(),
             held: version
                 .levels
                 .tables()
@@ -76,10 +93,35 @@ impl PinnedTables {
         self.checkpoint.as_ref()
     }
 
+    /// The blob files that the tables name.
+    pub fn blob_files(&self) -> &[PinnedBlobFile] {
+        &self.blob_files
+    }
+
+    /// The deleted ranges that hide something in the tables.
+    pub fn deleted(&self) -> &[DeletedRange] {
+        &self.deleted
+    }
+
     /// The files, level by level.
     pub fn tables(&self) -> &[PinnedTable] {
         &self.tables
     }
+}
+
+fn blob_files(version: &Version) -> BTreeMap<u64, PinnedBlobFile> {
+    let tables = version.levels.tables();
+    let files = tables.flat_map(|(_, table)| table.blob_files());
+    files
+        .map(|file| {
+            let pinned = PinnedBlobFile {
+                id: file.id,
+                len: file.len,
+                path: file.path.clone(),
+            };
+            (file.id, pinned)
+        })
+        .collect()
 }
 
 impl PinnedTable {

@@ -1,11 +1,14 @@
 //! Opening a folder: what the manifest names is checked, what it does not name is removed.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::blob::{blob_file_name, is_blob_file};
 use super::block_cache::BlockCache;
+use super::deleted::{DeletedRange, DeletedRanges};
 use super::folder::Folder;
 use super::manifest::{CURRENT, Manifest, State, TableRecord, is_manifest, sync_dir};
 use super::memtable::Memtable;
@@ -39,6 +42,7 @@ pub(super) fn recover(env: &Env, dir: &Path, blocks: &Arc<BlockCache>) -> Result
         active: Arc::new(Memtable::new()),
         frozen: Vec::new(),
         levels,
+        deleted: Arc::new(DeletedRanges::new(state.deleted.iter().cloned())),
         checkpoint: state.checkpoint.clone(),
     };
     Ok(Recovered {
@@ -53,6 +57,7 @@ pub(super) fn install(
     env: &Env,
     dir: &Path,
     tables: &[InstalledTable],
+    deleted: &[DeletedRange],
     checkpoint: Bytes,
 ) -> Result<()> {
     let names = file_names(&env.vfs, dir)?;
@@ -65,6 +70,7 @@ pub(super) fn install(
     let blocks = BlockCache::new(0);
     let mut state = State {
         checkpoint: Some(checkpoint),
+        deleted: deleted.to_vec(),
         ..State::default()
     };
     let mut opened = Vec::new();
@@ -81,7 +87,9 @@ pub(super) fn install(
             len: table.len,
             properties: file.properties.clone(),
         };
-        state.next_id = state.next_id.max(table.id + 1);
+        let blobs = record.properties.blobs.iter().map(|blob| blob.file);
+        let last_id = blobs.max().unwrap_or(0).max(table.id);
+        state.next_id = state.next_id.max(last_id.saturating_add(1));
         state.tables.insert(table.id, record);
         opened.push((level, Arc::new(file)));
     }
@@ -141,9 +149,13 @@ fn check_order(levels: &Levels) -> Result<()> {
 /// Removes what a crash left: tables that no edit names, manifests of other generations.
 fn remove_orphans(env: &Env, dir: &Path, manifest: &Manifest, names: &[String]) -> Result<()> {
     let tables = manifest.state().tables.keys();
-    let named: Vec<String> = tables.map(|id| table_file_name(*id)).collect();
+    let mut named: BTreeSet<String> = tables.map(|id| table_file_name(*id)).collect();
+    let records = manifest.state().tables.values();
+    let blobs = records.flat_map(|record| &record.properties.blobs);
+    named.extend(blobs.map(|blob| blob_file_name(blob.file)));
     for name in names {
-        let orphan = is_table_file(name) && !named.contains(name);
+        let data = is_table_file(name) || is_blob_file(name);
+        let orphan = data && !named.contains(name);
         if orphan || manifest.is_left_over(name) {
             tracing::info!(file = %dir.join(name).display(), "left-over file removed");
             remove(env, dir, name)?;

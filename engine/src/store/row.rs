@@ -1,7 +1,11 @@
 //! A row as the store keeps it.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 
+use super::blob::{BlobRef, BlobValue};
+use crate::Result;
 use crate::ids::Revision;
 
 /// One version of a row, as read.
@@ -38,27 +42,104 @@ pub struct RowWrite {
 }
 
 /// A version that a read met; a tombstone has no row.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct Found {
     pub(super) revision: Revision,
-    pub(super) row: Option<NewRow>,
+    pub(super) row: Option<StoredRow>,
 }
 
 impl Found {
     /// The row as it is read.
-    pub(super) fn into_row(self) -> Option<Row> {
-        self.row.map(|row| row.at(self.revision))
+    pub(super) fn into_row(self) -> Result<Option<Row>> {
+        self.row.map(|row| row.load(self.revision)).transpose()
     }
 }
 
-/// A version on its way into a table, without its key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct RowParts<'a> {
-    pub(super) value: &'a [u8],
+/// A row as a table holds it.
+#[derive(Clone, Debug)]
+pub(super) struct StoredRow {
+    pub(super) value: StoredValue,
     pub(super) create_revision: Revision,
     pub(super) version: u64,
 }
 
+/// A value as a table holds it.
+#[derive(Clone, Debug)]
+pub(super) enum StoredValue {
+    /// Beside its key.
+    Inline(Bytes),
+    /// In a blob file.
+    Blob(BlobValue),
+}
+
+impl StoredValue {
+    /// The value, if it is in one of these blob files.
+    pub(super) fn in_any_of(&self, files: &BTreeSet<u64>) -> Option<&BlobValue> {
+        match self {
+            Self::Blob(value) if files.contains(&value.at.file) => Some(value),
+            Self::Inline(_) | Self::Blob(_) => None,
+        }
+    }
+}
+
+impl StoredRow {
+    /// The row as it is read, once its revision is known.
+    pub(super) fn load(self, mod_revision: Revision) -> Result<Row> {
+        Ok(Row {
+            value: match self.value {
+                StoredValue::Inline(value) => value,
+                StoredValue::Blob(value) => value.read()?,
+            },
+            create_revision: self.create_revision,
+            mod_revision,
+            version: self.version,
+        })
+    }
+
+    /// The row as a table writer takes it.
+    pub(super) fn parts(&self) -> RowParts<'_> {
+        RowParts {
+            value: match &self.value {
+                StoredValue::Inline(value) => ValueParts::Inline(value),
+                StoredValue::Blob(value) => ValueParts::Blob {
+                    at: value.at,
+                    file_bytes: value.file.len,
+                },
+            },
+            create_revision: self.create_revision,
+            version: self.version,
+        }
+    }
+}
+
+/// A version on its way into a table, without its key.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RowParts<'a> {
+    pub(super) value: ValueParts<'a>,
+    pub(super) create_revision: Revision,
+    pub(super) version: u64,
+}
+
+/// A value on its way into a table.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum ValueParts<'a> {
+    /// Beside its key, or, if it is long, in the table's own blob file.
+    Inline(&'a [u8]),
+    /// In a blob file that is there already, and so long.
+    Blob { at: BlobRef, file_bytes: u64 },
+}
+
+impl ValueParts<'_> {
+    /// Bytes that the value takes in a block.
+    pub(super) fn inline_len(self) -> usize {
+        match self {
+            Self::Inline(value) => value.len(),
+            Self::Blob { .. } => 0,
+        }
+    }
+}
+
+#[cfg(test)]
 impl NewRow {
     /// The row as it is read, once its revision is known.
     pub(super) fn at(self, mod_revision: Revision) -> Row {

@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::deleted::DeletedRanges;
 use super::memtable::Memtable;
 use super::table::{Properties, Table};
+use crate::ids::Revision;
 
 /// L0 and six levels below it: with factor ten far more than any disk.
 pub(super) const LEVELS: usize = 7;
@@ -20,8 +22,33 @@ pub(super) struct Version {
     /// The newest first.
     pub(super) frozen: Vec<Frozen>,
     pub(super) levels: Levels,
+    /// Deleted ranges that still hide something in the levels.
+    pub(super) deleted: Arc<DeletedRanges>,
     /// The newest durable checkpoint; it describes the state that the levels hold.
     pub(super) checkpoint: Option<Bytes>,
+}
+
+impl Version {
+    /// The latest revision up to `at` at which a range with this key was deleted: versions below
+    /// it are hidden, wherever they are.
+    pub(super) fn hidden_below(&self, key: &[u8], at: Revision) -> Revision {
+        let mut hidden = self.active.hidden_below(key, at);
+        for frozen in &self.frozen {
+            hidden = hidden.max(frozen.memtable.hidden_below(key, at));
+        }
+        if !self.deleted.is_empty() {
+            hidden = hidden.max(self.deleted.hidden_below(key, at));
+        }
+        hidden
+    }
+
+    /// How many deleted ranges are remembered.
+    pub(super) fn deleted_ranges(&self) -> usize {
+        let frozen = self.frozen.iter().map(|frozen| &frozen.memtable);
+        let memtables = std::iter::once(&self.active).chain(frozen);
+        let fresh: usize = memtables.map(|memtable| memtable.deleted_ranges()).sum();
+        fresh + self.deleted.ranges().len()
+    }
 }
 
 /// A memtable that is written no more, and the checkpoint that it completes.

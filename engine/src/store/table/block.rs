@@ -3,27 +3,34 @@
 //! ```text
 //! block    = entry* restart:u32* restarts:u32
 //! entry    = shared:varint tail_len:varint tail revision:varint kind:u8 [row]
-//! row      = age:varint version:varint value_len:varint value       kind 1; kind 0 is a tombstone
+//! row      = age:varint version:varint value_len:varint value              kind 1
+//!          | age:varint version:varint file:varint offset:varint len:varint    kind 2
 //! ```
 //!
 //! `shared` bytes of the key are those of the entry before. Every sixteenth entry is a restart:
 //! it shares nothing, and a search begins at one. `age` is the revision less the revision at
-//! which the row came into being.
+//! which the row came into being. Kind 0 is a tombstone; the value of kind 2 is in a blob file.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::codec::DecodeError;
 use crate::ids::Revision;
+use crate::store::blob::{BlobFile, BlobRef, BlobValue};
 use crate::store::key::Place;
-use crate::store::row::{Found, NewRow, RowParts};
+use crate::store::row::{Found, RowParts, StoredRow, StoredValue, ValueParts};
 
 /// Entries from one restart to the next.
 const RESTART_ENTRIES: usize = 16;
 
 const KIND_TOMBSTONE: u8 = 0;
 const KIND_ROW: u8 = 1;
+const KIND_BLOB: u8 = 2;
+
+/// The blob files that a table names; most tables name none.
+pub(super) type BlobFiles = Option<Arc<Vec<Arc<BlobFile>>>>;
 
 /// Collects entries, in order, into a block.
 #[derive(Debug, Default)]
@@ -63,12 +70,25 @@ impl BlockBuilder {
         match row {
             None => self.out.push(KIND_TOMBSTONE),
             Some(row) => {
-                self.out.push(KIND_ROW);
+                let kind = match row.value {
+                    ValueParts::Inline(_) => KIND_ROW,
+                    ValueParts::Blob { .. } => KIND_BLOB,
+                };
+                self.out.push(kind);
                 let age = place.revision.0.wrapping_sub(row.create_revision.0);
                 put_varint(&mut self.out, age);
                 put_varint(&mut self.out, row.version);
-                put_varint(&mut self.out, row.value.len() as u64);
-                self.out.extend_from_slice(row.value);
+                match row.value {
+                    ValueParts::Inline(value) => {
+                        put_varint(&mut self.out, value.len() as u64);
+                        self.out.extend_from_slice(value);
+                    }
+                    ValueParts::Blob { at, .. } => {
+                        put_varint(&mut self.out, at.file);
+                        put_varint(&mut self.out, at.offset);
+                        put_varint(&mut self.out, u64::from(at.len));
+                    }
+                }
             }
         }
         self.last_key.truncate(shared);
@@ -99,6 +119,7 @@ pub(super) struct Block {
     bytes: Bytes,
     entries_len: usize,
     restarts: usize,
+    blob_files: BlobFiles,
 }
 
 /// One entry, its key still split.
@@ -113,11 +134,17 @@ struct RawEntry {
 struct RawRow {
     create_revision: Revision,
     version: u64,
-    value: Range<usize>,
+    value: RawValue,
+}
+
+#[derive(Clone, Debug)]
+enum RawValue {
+    Inline(Range<usize>),
+    Blob(BlobRef),
 }
 
 impl Block {
-    pub(super) fn new(bytes: Bytes) -> Result<Self, DecodeError> {
+    pub(super) fn new(bytes: Bytes, blob_files: &BlobFiles) -> Result<Self, DecodeError> {
         let damaged = |problem| DecodeError {
             field: "restarts",
             position: bytes.len(),
@@ -138,6 +165,7 @@ impl Block {
             bytes,
             entries_len,
             restarts,
+            blob_files: blob_files.clone(),
         })
     }
 
@@ -238,12 +266,23 @@ impl Block {
         Ok(())
     }
 
-    fn row(&self, row: Option<&RawRow>) -> Option<NewRow> {
-        row.map(|row| NewRow {
-            value: self.bytes.slice(row.value.clone()),
+    fn row(&self, row: Option<&RawRow>) -> Option<StoredRow> {
+        row.map(|row| StoredRow {
+            value: match &row.value {
+                RawValue::Inline(range) => StoredValue::Inline(self.bytes.slice(range.clone())),
+                RawValue::Blob(at) => StoredValue::Blob(BlobValue {
+                    file: Arc::clone(self.blob_file(*at).expect("`entry` found it")),
+                    at: *at,
+                }),
+            },
             create_revision: row.create_revision,
             version: row.version,
         })
+    }
+
+    fn blob_file(&self, at: BlobRef) -> Option<&Arc<BlobFile>> {
+        let files = self.blob_files.as_ref()?;
+        files.iter().find(|file| file.id == at.file)
     }
 
     fn restart(&self, index: usize) -> Result<usize, DecodeError> {
@@ -276,15 +315,19 @@ impl Block {
         *position += 1;
         let row = match kind {
             [KIND_TOMBSTONE] => None,
-            [KIND_ROW] => {
+            [kind @ (KIND_ROW | KIND_BLOB)] => {
                 let age = self.varint("age", position)?;
                 Some(RawRow {
                     create_revision: Revision(revision.0.wrapping_sub(age)),
                     version: self.varint("version", position)?,
-                    value: self.range("value", position)?,
+                    value: if *kind == KIND_ROW {
+                        RawValue::Inline(self.range("value", position)?)
+                    } else {
+                        RawValue::Blob(self.blob_ref(position)?)
+                    },
                 })
             }
-            _ => return Err(damaged("kind", *position, "is neither 0 nor 1")),
+            _ => return Err(damaged("kind", *position, "is unknown")),
         };
         Ok(RawEntry {
             shared,
@@ -292,6 +335,26 @@ impl Block {
             revision,
             row,
         })
+    }
+
+    fn blob_ref(&self, position: &mut usize) -> Result<BlobRef, DecodeError> {
+        let at = BlobRef {
+            file: self.varint("blob file", position)?,
+            offset: self.varint("blob offset", position)?,
+            len: u32::try_from(self.varint("blob length", position)?)
+                .map_err(|_| damaged("blob length", *position, "is too large"))?,
+        };
+        let inside = self
+            .blob_file(at)
+            .is_some_and(|file| at.offset.saturating_add(at.record_bytes()) <= file.len);
+        if !inside {
+            return Err(damaged(
+                "blob",
+                *position,
+                "lies outside the table's blob files",
+            ));
+        }
+        Ok(at)
     }
 
     /// A length, and the range of that many bytes behind it.
@@ -377,7 +440,7 @@ impl Interval {
     }
 
     /// The row of an entry; `block` is the one that was read.
-    pub(super) fn row(&self, index: usize, block: &Block) -> Option<NewRow> {
+    pub(super) fn row(&self, index: usize, block: &Block) -> Option<StoredRow> {
         block.row(self.entries.get(index)?.row.as_ref())
     }
 }
@@ -419,13 +482,13 @@ mod tests {
                     revision: Revision(*revision),
                 },
                 value.map(|value| RowParts {
-                    value: value.as_bytes(),
+                    value: ValueParts::Inline(value.as_bytes()),
                     create_revision: Revision(1),
                     version: *revision,
                 }),
             );
         }
-        Block::new(Bytes::copy_from_slice(builder.finish())).expect("a well-formed block")
+        Block::new(Bytes::copy_from_slice(builder.finish()), &None).expect("a well-formed block")
     }
 
     /// The value found, empty for a tombstone.
@@ -436,7 +499,10 @@ mod tests {
                 revision: Revision(at),
             })
             .expect("a well-formed block")
-            .map(|found| found.row.map_or_else(Bytes::new, |row| row.value))
+            .map(|found| match found.row.map(|row| row.value) {
+                Some(StoredValue::Inline(value)) => value,
+                Some(StoredValue::Blob(_)) | None => Bytes::new(),
+            })
     }
 
     #[test]
@@ -469,7 +535,7 @@ mod tests {
             for byte in [0, 1, 0x7f, 0x80, 0xff] {
                 let mut bytes = good.bytes.to_vec();
                 bytes[position] = byte;
-                let Ok(block) = Block::new(bytes.into()) else {
+                let Ok(block) = Block::new(bytes.into(), &None) else {
                     continue;
                 };
                 for key in ["", "a", "ab", "b", "c"] {

@@ -10,8 +10,11 @@ pub(super) const FOOTER_BYTES: usize = 3 * 12 + 8 + 8 + 4 + 8 + 4;
 
 const MAGIC: &[u8; 8] = b"ENGTABLE";
 
-/// The only version so far.
-pub(super) const VERSION: u32 = 1;
+/// The version that is written.
+pub(super) const VERSION: u32 = 2;
+
+/// The first version: blocks without a codec, properties without blobs; still read.
+pub(super) const VERSION_1: u32 = 1;
 
 /// What a footer says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,6 +7,8 @@
 //!           id:u64 salt:u64 version:u32 magic[8] crc:u32
 //! ```
 //!
+//! A data block is stored with its codec: see `codec`.
+//!
 //! A section's checksum covers the table's random salt and the section's offset before the
 //! body, so that neither another table's block nor a block from elsewhere in this one passes.
 //!
@@ -15,6 +17,7 @@
 //! - Places grow strictly through the file; a key's versions are all in one table of a level.
 
 mod block;
+mod codec;
 mod filter;
 mod footer;
 mod index;

@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! properties = smallest:bytes largest:bytes entries:u64 revision_min:u64 revision_max:u64
+//!              cleaned:u64 (file:u64 file_bytes:u64 used_bytes:u64)*        since version 2
 //! ```
 
 use bytes::Bytes;
 
 use crate::codec::{DecodeError, Decoder, Encoder};
 use crate::ids::Revision;
+use crate::store::blob::BlobUse;
 
 /// The bounds of a table, both of them inside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +24,10 @@ pub(in crate::store) struct Properties {
     pub(in crate::store) revision_min: Revision,
     /// The highest revision of a version.
     pub(in crate::store) revision_max: Revision,
+    /// Nothing is left here of what ranges deleted up to this revision hide.
+    pub(in crate::store) cleaned: Revision,
+    /// The blob files that hold values of the table.
+    pub(in crate::store) blobs: Vec<BlobUse>,
 }
 
 impl Properties {
@@ -30,17 +36,29 @@ impl Properties {
             .bytes(&self.largest)
             .u64(self.entries)
             .u64(self.revision_min.0)
-            .u64(self.revision_max.0);
+            .u64(self.revision_max.0)
+            .u64(self.cleaned.0)
+            .count(self.blobs.len());
+        for blob in &self.blobs {
+            blob.put(out);
+        }
     }
 
-    pub(in crate::store) fn decode(input: &mut Decoder) -> Result<Self, DecodeError> {
-        let properties = Self {
+    /// Reads properties; the first version of the format has fewer.
+    pub(in crate::store) fn decode(input: &mut Decoder, first: bool) -> Result<Self, DecodeError> {
+        let mut properties = Self {
             smallest: input.bytes("smallest key")?,
             largest: input.bytes("largest key")?,
             entries: input.u64("entries")?,
             revision_min: Revision(input.u64("lowest revision")?),
             revision_max: Revision(input.u64("highest revision")?),
+            cleaned: Revision(0),
+            blobs: Vec::new(),
         };
+        if !first {
+            properties.cleaned = Revision(input.u64("cleaned revision")?);
+            properties.blobs = input.list("blob files", BlobUse::get)?;
+        }
         if properties.smallest > properties.largest
             || properties.revision_min > properties.revision_max
         {

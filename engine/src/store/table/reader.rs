@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 
-use super::block::{Block, Interval};
+use super::block::{BlobFiles, Block, Interval};
+use super::codec::unpack;
 use super::filter::Filter;
-use super::footer::{FOOTER_BYTES, Footer, VERSION};
+use super::footer::{FOOTER_BYTES, Footer, VERSION, VERSION_1};
 use super::index::{BlockSpan, Index};
 use super::properties::Properties;
 use super::{CRC_BYTES, checksum};
@@ -19,11 +20,12 @@ use crate::codec::{DecodeError, Decoder};
 use crate::env::File;
 use crate::env::vfs::OpenMode;
 use crate::ids::Revision;
+use crate::store::blob::BlobFile;
 use crate::store::block_cache::{BlockCache, BlockKey};
 use crate::store::folder::Folder;
 use crate::store::iter::Direction;
 use crate::store::key::Place;
-use crate::store::row::{Found, NewRow};
+use crate::store::row::{Found, StoredRow};
 use crate::{Error, ErrorKind, Result};
 
 /// Bytes read at once by a cursor that will not come back.
@@ -40,6 +42,8 @@ pub(in crate::store) struct Table {
     folder: Arc<Folder>,
     file: Arc<dyn File>,
     salt: u64,
+    version: u32,
+    blob_files: BlobFiles,
     index: Index,
     filter: Filter,
     blocks: Arc<BlockCache>,
@@ -83,7 +87,7 @@ impl Table {
         };
         let bytes = read(file.as_ref(), &path, footer_at, FOOTER_BYTES)?;
         let footer = Footer::decode(bytes, len).map_err(|e| damaged(&path, footer_at, &e))?;
-        if footer.version != VERSION {
+        if !(VERSION_1..=VERSION).contains(&footer.version) {
             let message = format!("{} has format {}", path.display(), footer.version);
             return Err(Error::new(ErrorKind::Unsupported, message));
         }
@@ -97,9 +101,13 @@ impl Table {
         let filter = Filter::new(section(footer.filter)?)
             .ok_or_else(|| Error::corrupt(&path, footer.filter.offset, "this is no filter"))?;
         let mut input = Decoder::new(section(footer.properties)?);
-        let properties = Properties::decode(&mut input)
+        let properties = Properties::decode(&mut input, footer.version == VERSION_1)
             .and_then(|properties| input.end("properties").map(|()| properties))
             .map_err(|e| damaged(&path, footer.properties.offset, &e))?;
+        let used = properties.blobs.iter();
+        let blob_files: Vec<_> = used
+            .map(|used| folder.blob_file(*used))
+            .collect::<Result<_>>()?;
         blocks.add_resident(index.bytes() + filter.bytes());
         Ok(Self {
             id,
@@ -107,6 +115,8 @@ impl Table {
             properties,
             folder: Arc::clone(folder),
             salt: footer.salt,
+            version: footer.version,
+            blob_files: (!blob_files.is_empty()).then(|| Arc::new(blob_files)),
             index,
             filter,
             cached_as: blocks.file(),
@@ -139,6 +149,11 @@ impl Table {
         block.get(target).map_err(|e| self.damaged(span, &e))
     }
 
+    /// The blob files that the table names.
+    pub(in crate::store) fn blob_files(&self) -> &[Arc<BlobFile>] {
+        self.blob_files.as_ref().map_or(&[], |files| files)
+    }
+
     /// Bytes of memory that the open table holds.
     pub(in crate::store) fn resident_bytes(&self) -> usize {
         self.index.bytes() + self.filter.bytes()
@@ -158,14 +173,24 @@ impl Table {
         if fill == Fill::Cache
             && let Some(bytes) = self.blocks.get(key)
         {
-            return Block::new(bytes).map_err(|e| self.damaged(span, &e));
+            return Block::new(bytes, &self.blob_files).map_err(|e| self.damaged(span, &e));
         }
-        let bytes = read_section(self.file.as_ref(), &self.path, self.salt, span)?;
-        let block = Block::new(bytes.clone()).map_err(|e| self.damaged(span, &e))?;
+        let section = read_section(self.file.as_ref(), &self.path, self.salt, span)?;
+        let bytes = self.unpack(section).map_err(|e| self.damaged(span, &e))?;
+        let block =
+            Block::new(bytes.clone(), &self.blob_files).map_err(|e| self.damaged(span, &e))?;
         if fill == Fill::Cache {
             self.blocks.insert(key, bytes);
         }
         Ok(block)
+    }
+
+    /// The block of a section's body.
+    fn unpack(&self, body: Bytes) -> Result<Bytes, DecodeError> {
+        if self.version == VERSION_1 {
+            return Ok(body);
+        }
+        unpack(&body)
     }
 
     fn damaged(&self, span: BlockSpan, error: &DecodeError) -> Error {
@@ -257,7 +282,7 @@ impl TableCursor {
         self.interval.place(self.position?)
     }
 
-    pub(in crate::store) fn row(&self) -> Option<NewRow> {
+    pub(in crate::store) fn row(&self) -> Option<StoredRow> {
         self.interval.row(self.position?, &self.block)
     }
 
@@ -354,7 +379,10 @@ impl TableCursor {
             None => Bytes::new(),
         };
         let body = check_section(&table.path, table.salt, span, section)?;
-        Block::new(body).map_err(|e| table.damaged(span, &e))
+        table
+            .unpack(body)
+            .and_then(|body| Block::new(body, &table.blob_files))
+            .map_err(|e| table.damaged(span, &e))
     }
 
     fn damaged(&self, error: &DecodeError) -> Error {

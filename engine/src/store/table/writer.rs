@@ -1,12 +1,12 @@
 //! Writes a table: versions in order, then what finds and checks them.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::block::BlockBuilder;
 use super::checksum;
+use super::codec::Compressor;
 use super::filter::FilterBuilder;
 use super::footer::{Footer, VERSION};
 use super::index::{BlockSpan, IndexBuilder};
@@ -15,9 +15,11 @@ use crate::codec::Encoder;
 use crate::env::File;
 use crate::env::vfs::OpenMode;
 use crate::ids::Revision;
-use crate::store::folder::Folder;
+use crate::store::blob::{BlobUse, BlobWriter};
+use crate::store::folder::{Folder, UnpublishedFile};
 use crate::store::key::Place;
-use crate::store::row::RowParts;
+use crate::store::options::StoreOptions;
+use crate::store::row::{RowParts, ValueParts};
 use crate::{Error, Result};
 
 /// Bytes gathered before they are handed to the file.
@@ -30,7 +32,9 @@ pub(in crate::store) struct TableWriter {
     unpublished: UnpublishedFile,
     id: u64,
     salt: u64,
+    blob_bytes: usize,
     block_bytes: usize,
+    compressor: Compressor,
     out: Vec<u8>,
     written: u64,
     block: BlockBuilder,
@@ -43,33 +47,32 @@ pub(in crate::store) struct TableWriter {
     entries: u64,
     revision_min: Revision,
     revision_max: Revision,
+    cleaned: Revision,
+    blob: Option<BlobWriter>,
+    blobs: Vec<BlobUse>,
 }
 
-/// A finished and synced table file that no manifest names yet: it is removed if this is
-/// dropped before [`WrittenTable::publish`].
+/// A finished and synced table file, and its blob file, that no manifest names yet: they are
+/// removed if this is dropped before [`WrittenTable::publish`].
 #[derive(Debug)]
 pub(in crate::store) struct WrittenTable {
     pub(in crate::store) id: u64,
     pub(in crate::store) len: u64,
     pub(in crate::store) properties: Properties,
     unpublished: UnpublishedFile,
-}
-
-#[derive(Debug)]
-struct UnpublishedFile {
-    folder: Arc<Folder>,
-    path: PathBuf,
-    keep: bool,
+    unpublished_blob: Option<UnpublishedFile>,
 }
 
 impl TableWriter {
-    /// Creates the file.
+    /// Creates the file. Ranges deleted up to `cleaned` hide nothing of what will be added.
     pub(in crate::store) fn create(
         folder: &Arc<Folder>,
         id: u64,
         salt: u64,
-        block_bytes: usize,
+        options: &StoreOptions,
+        cleaned: Revision,
     ) -> Result<Self> {
+        let block_bytes = options.block_bytes;
         let path = folder.table_path(id);
         let file = folder
             .vfs
@@ -77,14 +80,12 @@ impl TableWriter {
             .map_err(|e| Error::io(format!("create table {}", path.display()), e))?;
         Ok(Self {
             file,
-            unpublished: UnpublishedFile {
-                folder: Arc::clone(folder),
-                path,
-                keep: false,
-            },
+            unpublished: UnpublishedFile::new(folder, path),
             id,
             salt,
+            blob_bytes: options.blob_bytes.max(1),
             block_bytes,
+            compressor: Compressor::new(options.compression),
             out: Vec::with_capacity(WRITE_BYTES + 2 * block_bytes),
             written: 0,
             block: BlockBuilder::default(),
@@ -97,6 +98,9 @@ impl TableWriter {
             entries: 0,
             revision_min: Revision(u64::MAX),
             revision_max: Revision(0),
+            cleaned,
+            blob: None,
+            blobs: Vec::new(),
         })
     }
 
@@ -114,7 +118,8 @@ impl TableWriter {
             self.entries == 0 || last < place,
             "versions come in order and only once"
         );
-        let entry_bytes = place.key.len() + row.map_or(0, |row| row.value.len());
+        let row = row.map(|row| self.separate(row)).transpose()?;
+        let entry_bytes = place.key.len() + row.map_or(0, |row| row.value.inline_len());
         if !self.block.is_empty() && self.block.len() + entry_bytes > self.block_bytes {
             self.end_block()?;
         }
@@ -155,58 +160,111 @@ impl TableWriter {
             };
             self.index.add(last, None, span);
         }
+        let blob = self.blob.take().map(BlobWriter::finish).transpose()?;
+        if let Some((bytes, _)) = &blob {
+            self.blob_use(self.id).file_bytes = *bytes;
+        }
         let properties = Properties {
             smallest: std::mem::take(&mut self.smallest),
             largest: Bytes::copy_from_slice(&self.last_key),
             entries: self.entries,
             revision_min: self.revision_min,
             revision_max: self.revision_max,
+            cleaned: self.cleaned,
+            blobs: std::mem::take(&mut self.blobs),
         };
         let index = std::mem::take(&mut self.index).finish();
         let filter = self.filter.finish();
         let mut encoded = Encoder::new();
         properties.encode(&mut encoded);
         let footer = Footer {
-            index: self.section(&index),
-            filter: self.section(&filter),
-            properties: self.section(&encoded.into_vec()),
+            index: self.section(&index, &[]),
+            filter: self.section(&filter, &[]),
+            properties: self.section(&encoded.into_vec(), &[]),
             id: self.id,
             salt: self.salt,
             version: VERSION,
         };
         self.out.extend_from_slice(&footer.encode());
         self.write_out()?;
-        self.file
-            .sync_data()
-            .map_err(|e| Error::io(format!("sync table {}", self.unpublished.path.display()), e))?;
+        self.file.sync_data().map_err(|e| {
+            Error::io(
+                format!("sync table {}", self.unpublished.path().display()),
+                e,
+            )
+        })?;
         Ok(WrittenTable {
             id: self.id,
             len: self.written,
             properties,
             unpublished: self.unpublished,
+            unpublished_blob: blob.map(|(_, file)| file),
         })
+    }
+
+    /// Puts a long value into the blob file, and notes which blob files are used.
+    fn separate<'a>(&mut self, row: RowParts<'a>) -> Result<RowParts<'a>> {
+        let value = match row.value {
+            ValueParts::Inline(value) if value.len() >= self.blob_bytes => {
+                let blob = match &mut self.blob {
+                    Some(blob) => blob,
+                    empty => empty.insert(BlobWriter::create(
+                        self.unpublished.folder(),
+                        self.id,
+                        self.salt,
+                    )?),
+                };
+                let at = blob.add(value)?;
+                ValueParts::Blob { at, file_bytes: 0 }
+            }
+            value => value,
+        };
+        if let ValueParts::Blob { at, file_bytes } = value {
+            let used = self.blob_use(at.file);
+            used.file_bytes = file_bytes;
+            used.used_bytes += at.record_bytes();
+        }
+        Ok(RowParts { value, ..row })
+    }
+
+    fn blob_use(&mut self, file: u64) -> &mut BlobUse {
+        let place = self.blobs.iter().position(|used| used.file == file);
+        let place = place.unwrap_or_else(|| {
+            self.blobs.push(BlobUse {
+                file,
+                file_bytes: 0,
+                used_bytes: 0,
+            });
+            self.blobs.len() - 1
+        });
+        &mut self.blobs[place]
     }
 
     fn end_block(&mut self) -> Result<()> {
         let mut block = std::mem::take(&mut self.block);
-        self.last_block = Some(self.section(block.finish()));
+        let mut compressor = std::mem::take(&mut self.compressor);
+        let (stored, codec) = compressor.pack(block.finish());
+        self.last_block = Some(self.section(stored, &[codec]));
         block.clear();
         self.block = block;
+        self.compressor = compressor;
         if self.out.len() >= WRITE_BYTES {
             self.write_out()?;
         }
         Ok(())
     }
 
-    /// Appends a body and its checksum.
-    fn section(&mut self, body: &[u8]) -> BlockSpan {
-        let offset = self.written + self.out.len() as u64;
+    /// Appends a body, in two parts, and its checksum.
+    fn section(&mut self, body: &[u8], tail: &[u8]) -> BlockSpan {
+        let start = self.out.len();
+        let offset = self.written + start as u64;
         self.out.extend_from_slice(body);
-        let crc = checksum(self.salt, offset, body);
+        self.out.extend_from_slice(tail);
+        let crc = checksum(self.salt, offset, &self.out[start..]);
         self.out.extend_from_slice(&crc.to_le_bytes());
         BlockSpan {
             offset,
-            len: u32::try_from(body.len() + super::CRC_BYTES)
+            len: u32::try_from(self.out.len() - start)
                 .expect("rows and tables end far below 4 GiB"),
         }
     }
@@ -214,7 +272,7 @@ impl TableWriter {
     fn write_out(&mut self) -> Result<()> {
         self.file.write_at(&self.out, self.written).map_err(|e| {
             Error::io(
-                format!("write table {}", self.unpublished.path.display()),
+                format!("write table {}", self.unpublished.path().display()),
                 e,
             )
         })?;
@@ -227,14 +285,9 @@ impl TableWriter {
 impl WrittenTable {
     /// The manifest names the file now, or may do so: it stays.
     pub(in crate::store) fn publish(&mut self) {
-        self.unpublished.keep = true;
-    }
-}
-
-impl Drop for UnpublishedFile {
-    fn drop(&mut self) {
-        if !self.keep {
-            self.folder.remove_orphan(&self.path);
+        self.unpublished.publish();
+        if let Some(blob) = &mut self.unpublished_blob {
+            blob.publish();
         }
     }
 }

@@ -36,7 +36,7 @@ fn ten_memtables_of_values_are_all_there_after_a_restart() {
         );
         let before = store.memtable_bytes();
         store
-            .write(Revision(revision), &[write])
+            .write(Revision(revision), &[write], &[])
             .expect("the store runs");
         bytes += store.memtable_bytes() - before;
         if store.memtable_bytes() > options.memtable_bytes {
@@ -68,7 +68,9 @@ fn a_value_of_a_mebibyte_fits_between_small_ones() {
         put("c", "small"),
         put(&"k".repeat(32 << 10), &large),
     ];
-    store.write(Revision(1), &writes).expect("the store runs");
+    store
+        .write(Revision(1), &writes, &[])
+        .expect("the store runs");
     flush(&store, 1);
     drop(store);
     let store = open(&env, StoreOptions::default());
@@ -93,7 +95,7 @@ fn pinned_tables_outlive_compaction_and_can_be_installed_elsewhere() {
                 .map(|n| put(&format!("row/{n:02}"), &format!("{revision}")))
                 .collect();
             store
-                .write(Revision(revision), &writes)
+                .write(Revision(revision), &writes, &[])
                 .expect("the store runs");
             flush(&store, revision);
         }
@@ -115,8 +117,8 @@ fn pinned_tables_outlive_compaction_and_can_be_installed_elsewhere() {
         write_file(&env.vfs, &copy.join(name), &bytes);
         installed.push(table.installed());
     }
-    Lsm::install(&env, &copy, &installed, blob(6)).expect("sound files");
-    let twice = Lsm::install(&env, &copy, &installed, blob(6));
+    Lsm::install(&env, &copy, &installed, &[], blob(6)).expect("sound files");
+    let twice = Lsm::install(&env, &copy, &installed, &[], blob(6));
     let twice = twice.expect_err("a folder in use");
     assert_eq!(twice.kind(), ErrorKind::Invalid);
     let other = Lsm::open(&env, &copy, tiny(), BlockCache::new(0)).expect("a sound folder");
@@ -135,7 +137,11 @@ fn a_pin_that_a_crash_ends_leaves_nothing_behind() {
     let store = open(&env, tiny());
     for revision in 1..=4 {
         store
-            .write(Revision(revision), &[put("row", &format!("{revision}"))])
+            .write(
+                Revision(revision),
+                &[put("row", &format!("{revision}"))],
+                &[],
+            )
             .expect("the store runs");
         flush(&store, revision);
     }
@@ -156,7 +162,11 @@ fn a_closed_store_removes_nothing_from_a_folder_that_may_be_anothers() {
     let store = open(&env, tiny());
     for revision in 1..=4 {
         store
-            .write(Revision(revision), &[put("row", &format!("{revision}"))])
+            .write(
+                Revision(revision),
+                &[put("row", &format!("{revision}"))],
+                &[],
+            )
             .expect("the store runs");
         flush(&store, revision);
     }
@@ -172,7 +182,7 @@ fn a_closed_store_removes_nothing_from_a_folder_that_may_be_anothers() {
     let row = rows.next().expect("a row").expect("undamaged");
     assert_eq!(row.1.value, "4");
     drop(rows);
-    let error = store.write(Revision(5), &[put("row", "5")]);
+    let error = store.write(Revision(5), &[put("row", "5")], &[]);
     assert_eq!(error.expect_err("it is closed").kind(), ErrorKind::Stopped);
     drop(store);
     assert_eq!(table_names(&env.vfs, &dir()), names);
@@ -192,6 +202,7 @@ fn compaction_drops_what_no_reader_can_see_and_no_more() {
             .write(
                 Revision(revision),
                 &[put("kept", &format!("{revision}")), write],
+                &[],
             )
             .expect("the store runs");
         flush(&store, revision);
@@ -208,7 +219,11 @@ fn compaction_drops_what_no_reader_can_see_and_no_more() {
     }
     for revision in 41..=46 {
         store
-            .write(Revision(revision), &[put("kept", &format!("{revision}"))])
+            .write(
+                Revision(revision),
+                &[put("kept", &format!("{revision}"))],
+                &[],
+            )
             .expect("the store runs");
         flush(&store, revision);
         compact_all(&store, 45);
@@ -230,7 +245,7 @@ fn a_hot_row_with_many_versions_is_passed_quickly_and_correctly() {
             put("z", "behind"),
         ];
         store
-            .write(Revision(revision), &writes)
+            .write(Revision(revision), &writes, &[])
             .expect("the store runs");
         if revision.is_multiple_of(100) {
             flush(&store, revision);
@@ -291,7 +306,7 @@ fn readers_see_whole_batches_while_writes_flushes_and_compactions_go_on() {
             let text = format!("{revision}");
             let writes: Vec<RowWrite> = keys.iter().map(|key| put(key, &text)).collect();
             store
-                .write(Revision(revision), &writes)
+                .write(Revision(revision), &writes, &[])
                 .expect("the store runs");
             if revision.is_multiple_of(10) {
                 store.freeze(blob(revision));
@@ -309,17 +324,17 @@ fn a_revision_that_goes_back_is_refused() {
     let env = Env::memory();
     let store = open(&env, tiny());
     store
-        .write(Revision(5), &[put("a", "5")])
+        .write(Revision(5), &[put("a", "5")], &[])
         .expect("the store runs");
-    let error = store.write(Revision(4), &[put("a", "4")]);
+    let error = store.write(Revision(4), &[put("a", "4")], &[]);
     assert_eq!(error.expect_err("it goes back").kind(), ErrorKind::Invalid);
     store
-        .write(Revision(5), &[put("a", "later")])
+        .write(Revision(5), &[put("a", "later")], &[])
         .expect("the same revision may be written again");
     assert_eq!(value(&store, "a", 5), Some("later".into()));
     flush(&store, 5);
     store
-        .write(Revision(5), &[put("a", "last")])
+        .write(Revision(5), &[put("a", "last")], &[])
         .expect("the same revision may be written again");
     for _ in 0..2 {
         for reverse in [false, true] {

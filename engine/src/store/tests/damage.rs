@@ -22,7 +22,7 @@ fn small_store() -> (Files, Rows) {
             .map(|n| put(&format!("row/{n}"), &format!("value {revision} {n}")))
             .collect();
         store
-            .write(Revision(revision), &writes)
+            .write(Revision(revision), &writes, &[])
             .expect("the store runs");
         store.freeze(blob(revision));
         store.flush().expect("the disk works");

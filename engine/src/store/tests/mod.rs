@@ -3,6 +3,7 @@
 mod behaviour;
 mod crash;
 mod damage;
+mod deletions;
 mod model;
 
 use std::cmp::Reverse;
@@ -12,8 +13,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::pin::is_table_file;
-use super::{BlockCache, KeyRange, Lsm, NewRow, Row, RowWrite, Store, StoreOptions};
+use super::pin::{PinnedTable, is_table_file};
+use super::{BlockCache, Compression, KeyRange, Lsm, NewRow, Row, RowWrite, Store, StoreOptions};
 use crate::env::vfs::OpenMode;
 use crate::env::{Env, Vfs};
 use crate::ids::Revision;
@@ -22,6 +23,7 @@ use crate::ids::Revision;
 #[derive(Clone, Debug, Default)]
 struct Model {
     rows: BTreeMap<(Bytes, Reverse<u64>), Option<NewRow>>,
+    deleted: Vec<(u64, KeyRange)>,
 }
 
 /// What a scan yields.
@@ -35,10 +37,18 @@ impl Model {
         }
     }
 
+    fn delete_range(&mut self, revision: u64, range: KeyRange) {
+        self.deleted.push((revision, range));
+    }
+
     fn get(&self, key: &[u8], at: u64) -> Option<Row> {
         let from = (Bytes::copy_from_slice(key), Reverse(at));
         let ((found, Reverse(revision)), row) = self.rows.range(from..).next()?;
         let row = row.clone().filter(|_| found == key)?;
+        let mut deleted = self.deleted.iter();
+        if deleted.any(|(when, range)| revision < when && *when <= at && range.contains(key)) {
+            return None;
+        }
         Some(row.at(Revision(*revision)))
     }
 
@@ -58,6 +68,7 @@ impl Model {
     fn cut(&mut self, after: u64) {
         self.rows
             .retain(|(_, Reverse(revision)), _| *revision <= after);
+        self.deleted.retain(|(revision, _)| *revision <= after);
     }
 }
 
@@ -67,6 +78,8 @@ fn tiny() -> StoreOptions {
         memtable_bytes: 4 << 10,
         table_bytes: 700,
         block_bytes: 128,
+        compression: Compression::Lz4,
+        blob_bytes: 400,
         level_base_bytes: 2 << 10,
         l0_tables: 2,
         frozen_max: 2,

@@ -8,6 +8,11 @@ use super::*;
 #[derive(Clone, Debug)]
 enum Step {
     Write(Vec<(u8, Option<u16>)>),
+    /// Two ranges are emptied, and rows written.
+    Delete {
+        ranges: [(u8, u8); 2],
+        writes: Vec<(u8, Option<u16>)>,
+    },
     Freeze,
     Flush,
     Compact {
@@ -38,8 +43,11 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(None),
     ];
     let range = || (any::<u8>(), any::<u8>());
+    let writes = move |sizes| prop::collection::vec((any::<u8>(), value.clone()), sizes);
     prop_oneof![
-        10 => prop::collection::vec((any::<u8>(), value), 1..12).prop_map(Step::Write),
+        10 => writes(1..12).prop_map(Step::Write),
+        2 => (range(), range(), writes(0..4))
+            .prop_map(|(a, b, writes)| Step::Delete { ranges: [a, b], writes }),
         3 => Just(Step::Freeze),
         4 => Just(Step::Flush),
         4 => (1u8..6, any::<u8>()).prop_map(|(steps, floor)| Step::Compact { steps, floor }),
@@ -98,28 +106,34 @@ impl Story {
         }
     }
 
+    fn write(&mut self, writes: Vec<(u8, Option<u16>)>, deleted: &[KeyRange]) {
+        self.revision += 1;
+        let writes: Vec<RowWrite> = writes
+            .into_iter()
+            .map(|(number, len)| match len {
+                None => delete(&key(number)),
+                Some(len) => {
+                    let mut write = put(&key(number), &"v".repeat(usize::from(len)));
+                    let row = write.value.as_mut().expect("a put");
+                    row.create_revision = Revision(self.revision - u64::from(len % 2));
+                    row.version = self.revision;
+                    write
+                }
+            })
+            .collect();
+        self.store
+            .write(Revision(self.revision), &writes, deleted)
+            .expect("the store runs");
+        for range in deleted {
+            self.model.delete_range(self.revision, range.clone());
+        }
+        self.model.write(self.revision, &writes);
+    }
+
     fn take(&mut self, step: Step) {
         match step {
-            Step::Write(writes) => {
-                self.revision += 1;
-                let writes: Vec<RowWrite> = writes
-                    .into_iter()
-                    .map(|(number, len)| match len {
-                        None => delete(&key(number)),
-                        Some(len) => {
-                            let mut write = put(&key(number), &"v".repeat(usize::from(len)));
-                            let row = write.value.as_mut().expect("a put");
-                            row.create_revision = Revision(self.revision - u64::from(len % 2));
-                            row.version = self.revision;
-                            write
-                        }
-                    })
-                    .collect();
-                self.store
-                    .write(Revision(self.revision), &writes)
-                    .expect("the store runs");
-                self.model.write(self.revision, &writes);
-            }
+            Step::Write(writes) => self.write(writes, &[]),
+            Step::Delete { ranges, writes } => self.write(writes, &ranges.map(Self::range)),
             Step::Freeze => self.store.freeze(blob(self.revision)),
             Step::Flush => {
                 self.store.flush().expect("the disk works");
@@ -190,9 +204,10 @@ impl Story {
 
 /// The folder holds the tables of the levels and nothing else.
 fn assert_tidy(env: &Env, store: &Lsm) {
-    let tables: usize = store.stats().levels.iter().map(|level| level.tables).sum();
+    let stats = store.stats();
+    let tables: usize = stats.levels.iter().map(|level| level.tables).sum();
     let names = file_names(&env.vfs, &dir());
-    assert_eq!(names.len(), tables + 2, "{names:?}");
+    assert_eq!(names.len(), tables + stats.blob_files + 2, "{names:?}");
 }
 
 proptest! {
