@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::limits::FRAME_BODY_BYTES_MAX;
 use crate::queue::QueueOptions;
 use crate::segment::LogOptions;
-use crate::store::StoreOptions;
+use crate::store::{Compression, StoreOptions};
 
 /// Sizes and budgets of one node. Unknown keys are refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +32,14 @@ pub struct Options {
     /// Size of the first sorted level, bytes; each further one is ten times larger.
     /// Default 64 MiB.
     pub level_base_bytes: u64,
+    /// How blocks of new tables are stored: `lz4` or `none`. Default `lz4`.
+    pub compression: Compression,
+    /// Values from this size on are kept out of tables, in blob files, bytes. Default 64 KiB; at
+    /// least 1 KiB.
+    pub blob_threshold_bytes: usize,
+    /// Most bytes of rows that compaction of one group merges in a second, while writers need not
+    /// wait for it. Default 64 MiB; 0 for no limit.
+    pub compaction_bytes_per_second: u64,
     /// Cache of table blocks, shared by all groups, bytes. Default 32 MiB; 0 turns it off.
     pub block_cache_bytes: usize,
     /// Cache of rows, shared by all groups, bytes. Default 32 MiB; 0 turns it off.
@@ -51,6 +59,9 @@ impl Default for Options {
             memtable_bytes: 16 * MIB as usize,
             table_bytes: u64::from(16 * MIB),
             level_base_bytes: u64::from(64 * MIB),
+            compression: Compression::default(),
+            blob_threshold_bytes: 64 * 1024,
+            compaction_bytes_per_second: u64::from(64 * MIB),
             block_cache_bytes: 32 * MIB as usize,
             row_cache_bytes: 32 * MIB as usize,
             partition_file_bytes: u64::from(64 * MIB),
@@ -77,6 +88,9 @@ impl Options {
         }
         if self.checkpoint_bytes < 4096 {
             return invalid("checkpoint_bytes must be at least 4096");
+        }
+        if self.blob_threshold_bytes < 1024 {
+            return invalid("blob_threshold_bytes must be at least 1024");
         }
         if self.partition_file_bytes < 4096 {
             return invalid("partition_file_bytes must be at least 4096");
@@ -111,6 +125,8 @@ impl ValidOptions {
             memtable_bytes: self.0.memtable_bytes,
             table_bytes: self.0.table_bytes,
             level_base_bytes: self.0.level_base_bytes,
+            compression: self.0.compression,
+            blob_bytes: self.0.blob_threshold_bytes,
             ..StoreOptions::default()
         }
     }

@@ -352,7 +352,11 @@ impl Inner {
 
     /// Freezes the present state as a checkpoint; waits while too many are on their way.
     fn freeze(&self, writer: &mut Writer, rooms: &Rooms) -> Result<()> {
-        self.wait_until(|_| !rooms.store.stalled())?;
+        if rooms.store.stalled() {
+            // Compaction may be pausing: now it is waited for.
+            self.wake_jobs();
+            self.wait_until(|_| !rooms.store.stalled())?;
+        }
         let lengths = rooms
             .partitions
             .flush()

@@ -8,7 +8,7 @@ use super::{Inner, tell};
 use crate::env::{Job, Step};
 use crate::error::{Error, ErrorKind};
 use crate::ids::Revision;
-use crate::store::Store;
+use crate::store::{COMPACTION_STEP_BYTES, Store};
 
 /// How long a job waits before it tries again to write to a full disk.
 const FULL_RETRY: Duration = Duration::from_secs(1);
@@ -69,11 +69,25 @@ impl Job for Compaction {
         let _guard = inner.compacting.lock();
         let rooms = inner.rooms.read().clone();
         let floor = Revision(inner.floor.load(Ordering::Acquire));
+        let stalled = rooms.store.stalled();
         match rooms.store.compact_step(floor) {
-            Ok(true) => Step::Again,
+            Ok(true) if stalled => {
+                inner.flushed.notify_all();
+                tell(&inner.on_ready, ());
+                Step::Again
+            }
+            Ok(true) => pause(inner.shared.options.get().compaction_bytes_per_second),
             Ok(false) => Step::Idle,
             Err(error) => failed(&inner, error),
         }
+    }
+}
+
+/// Keeps compaction below a number of bytes a second; 0 is no limit.
+fn pause(bytes_per_second: u64) -> Step {
+    match (COMPACTION_STEP_BYTES as u64 * 1_000).checked_div(bytes_per_second) {
+        None | Some(0) => Step::Again,
+        Some(milliseconds) => Step::IdleFor(Duration::from_millis(milliseconds)),
     }
 }
 

@@ -31,8 +31,8 @@ use super::version::{LEVELS, Level, Levels, Version, table_of, tables_within};
 use crate::Result;
 use crate::ids::Revision;
 
-/// Bytes of rows merged in one step.
-const STEP_BYTES: usize = 4 << 20;
+/// Most bytes of rows that one [`compact_step`](super::Store::compact_step) merges.
+pub const STEP_BYTES: usize = 4 << 20;
 
 /// How much larger than the one above it a level may grow.
 const LEVEL_FACTOR: u64 = 10;

@@ -158,6 +158,11 @@ impl Lsm {
         at.min(Revision(self.written.load(Ordering::Acquire)))
     }
 
+    /// Never so few that no compaction would be due.
+    fn stall_tables(&self) -> usize {
+        self.options.l0_stall_tables.max(self.options.l0_tables + 1)
+    }
+
     fn check_running(&self) -> Result<()> {
         match &*self.stopped.read() {
             None => Ok(()),
@@ -469,7 +474,9 @@ impl Store for Lsm {
     }
 
     fn stalled(&self) -> bool {
-        self.current.read().frozen.len() >= self.options.frozen_max.max(1)
+        let current = self.current.read();
+        current.frozen.len() >= self.options.frozen_max.max(1)
+            || current.levels.level(0).len() >= self.stall_tables()
     }
 
     fn freeze(&self, checkpoint: Bytes) {

@@ -63,6 +63,7 @@ use crate::ids::Revision;
 
 pub use blob::blob_file_name;
 pub use block_cache::BlockCache;
+pub use compaction::STEP_BYTES as COMPACTION_STEP_BYTES;
 pub use deleted::DeletedRange;
 pub(crate) use deleted::{decode_deleted, encode_deleted};
 pub use key::KeyRange;
@@ -114,8 +115,8 @@ pub trait Store: Debug + Send + Sync {
     /// Bytes in the active memtable: keys, values and an estimate of their overhead.
     fn memtable_bytes(&self) -> usize;
 
-    /// Whether as many frozen memtables wait for a flush as there may be: the writer should
-    /// wait before it freezes another.
+    /// Whether as many frozen memtables wait for a flush, or as many tables for a compaction, as
+    /// there may be: the writer should wait before it freezes another memtable.
     fn stalled(&self) -> bool;
 
     /// Freezes the active memtable together with the checkpoint that describes the state it

@@ -30,6 +30,8 @@ pub struct StoreOptions {
     pub level_base_bytes: u64,
     /// How many L0 tables make a compaction.
     pub l0_tables: usize,
+    /// How many L0 tables may wait for a compaction before writers wait too.
+    pub l0_stall_tables: usize,
     /// How many frozen memtables may wait for their flush.
     pub frozen_max: usize,
 }
@@ -44,6 +46,7 @@ impl Default for StoreOptions {
             blob_bytes: 64 << 10,
             level_base_bytes: 64 << 20,
             l0_tables: 4,
+            l0_stall_tables: 20,
             frozen_max: 2,
         }
     }

@@ -2,14 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::deleted::DeletedRange;
+use super::manifest::sync_dir;
+use super::recovery;
 use super::table::Table;
 use super::version::Version;
+use crate::env::Env;
+use crate::{Error, ErrorKind, Result};
 
 /// The name of a table's file inside the store's folder.
 pub fn table_file_name(id: u64) -> String {
@@ -101,6 +105,34 @@ impl PinnedTables {
     /// The deleted ranges that hide something in the tables.
     pub fn deleted(&self) -> &[DeletedRange] {
         &self.deleted
+    }
+
+    /// Makes a store of its own in `dir`, which must not be there yet: the same files under second
+    /// names, and a manifest. It can be opened like the store it comes from, and shares the disk
+    /// space with it. Durable when this returns.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no checkpoint yet; `Io` or `Full`, after which `dir` is in pieces.
+    pub fn link_to(&self, env: &Env, dir: &Path) -> Result<()> {
+        let failed = |e| Error::io(format!("make checkpoint {}", dir.display()), e);
+        let Some(checkpoint) = self.checkpoint.clone() else {
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                "there is no checkpoint yet",
+            ));
+        };
+        env.vfs.create_dir_all(dir).map_err(failed)?;
+        let tables = self.tables.iter().map(|table| &table.path);
+        for path in tables.chain(self.blob_files.iter().map(|file| &file.path)) {
+            let name = path.file_name().expect("the path of a file");
+            env.vfs.hard_link(path, &dir.join(name)).map_err(failed)?;
+        }
+        let tables: Vec<_> = self.tables.iter().map(PinnedTable::installed).collect();
+        recovery::install(env, dir, &tables, &self.deleted, checkpoint)?;
+        match dir.parent() {
+            Some(parent) => sync_dir(&env.vfs, parent),
+            None => Ok(()),
+        }
     }
 
     /// The files, level by level.

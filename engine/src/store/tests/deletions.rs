@@ -181,6 +181,34 @@ fn long_values_are_read_from_blob_files_which_go_when_they_are_garbage() {
 }
 
 #[test]
+fn a_linked_checkpoint_is_a_store_of_its_own() {
+    let env = Env::memory();
+    let store = open(&env, tiny());
+    fill(&store, 30);
+    let long = put("row/long", &"long".repeat(300));
+    store
+        .write(Revision(2), &[long], &[range("row/010", "row/020")])
+        .expect("the store runs");
+    let copy = PathBuf::from("/copies/first");
+    let none = store
+        .pin()
+        .link_to(&env, &copy)
+        .expect_err("nothing is durable");
+    assert_eq!(none.kind(), crate::ErrorKind::NotFound);
+    flush(&store, 2);
+    store.pin().link_to(&env, &copy).expect("a disk that works");
+    let twice = store.pin().link_to(&env, &copy);
+    assert!(twice.is_err(), "the folder is in use");
+    delete_range(&store, 3, KeyRange::all());
+    flush(&store, 3);
+    compact_all(&store, 3);
+    assert_eq!(keys(&store, 3), 0);
+    let copy = Lsm::open(&env, &copy, tiny(), BlockCache::new(0)).expect("a sound folder");
+    assert_eq!(revision_of(copy.checkpoint()), 2);
+    assert_eq!((keys(&copy, 1), keys(&copy, 2)), (30, 21));
+}
+
+#[test]
 fn an_open_that_fails_removes_no_blob_file() {
     let env = Env::memory();
     let store = open(&env, tiny());

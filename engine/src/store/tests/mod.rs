@@ -82,6 +82,7 @@ fn tiny() -> StoreOptions {
         blob_bytes: 400,
         level_base_bytes: 2 << 10,
         l0_tables: 2,
+        l0_stall_tables: 6,
         frozen_max: 2,
     }
 }
