@@ -42,6 +42,12 @@ const REPLAY_BYTES: usize = 4 * 1024 * 1024;
 ///
 /// Reads are on [`Engine::replica`]; every write is a [`Command`].
 ///
+/// # Durability
+/// A commit is answered once the log has synced it (`fdatasync`): it survives a crash of the
+/// process and a power cut. Commits that wait together share one sync. Reads see applied commits
+/// only, so nothing that is read can be lost. Tables, checkpoints and partition files are synced in
+/// the background; after a crash the log brings them up to date.
+///
 /// ```
 /// use engine::command::{Commit, Op, RowRef};
 /// use engine::{Engine, Options};
