@@ -138,13 +138,21 @@ Examples:
         read: ReadArgs,
     },
 
-    /// Remove a row; one that is not there is no error
+    /// Remove a row, or all rows below a prefix; one that is not there is no error
     #[command(after_help = "\
-Example:
-  engine-cli kv del order-17 --keyspace orders")]
+A prefix is removed in one step, however many rows it has; they are not counted. An empty prefix
+empties the keyspace.
+
+Examples:
+  engine-cli kv del order-17 --keyspace orders
+  engine-cli kv del --prefix 2025/ --keyspace orders")]
     Del {
         /// The row's key
-        key: String,
+        #[arg(required_unless_present = "prefix")]
+        key: Option<String>,
+        /// Every row whose key begins with this, instead of one row
+        #[arg(long, conflicts_with = "key")]
+        prefix: Option<String>,
         #[command(flatten)]
         at: InKeyspace,
     },
@@ -373,6 +381,7 @@ The document; unknown fields are refused, and both lists may be left out:
     \"ops\": [
       {\"put\":     {\"keyspace\": \"orders\", \"key\": \"order-17\", \"value\": {\"state\": \"new\"}}},
       {\"delete\":  {\"keyspace\": \"carts\", \"key\": \"c-5\"}},
+      {\"delete_prefix\": {\"keyspace\": \"carts\", \"prefix\": \"c-5/\"}},
       {\"publish\": {\"topic\": \"order-events\", \"key\": \"order-17\", \"value\": \"created\",
                    \"headers\": [{\"name\": \"trace\", \"value\": \"9f2\"}]}},
       {\"commit_offset\": {\"topic\": \"carts\", \"partition\": 0, \"consumer_group\": \"shop\", \"next\": 8}}

@@ -91,6 +91,8 @@ pub enum OpResult {
         /// Whether the row was there.
         existed: bool,
     },
+    /// A range of rows is empty; how many there were is not counted.
+    RangeDeleted,
     /// A publish: where the message stands.
     Published {
         /// The partition.
@@ -133,6 +135,32 @@ impl Commit {
             row.key.len(),
             pb::op::Op::Delete(pb::DeleteOp { row: Some(row) }),
         )
+    }
+
+    /// Removes every row from `start` up to, but without, `end` (`None`: to the keyspace's end), in
+    /// one step however many they are. Rows that later ops of this commit write there stay.
+    pub fn delete_range(
+        self,
+        keyspace: impl Into<String>,
+        start: impl Into<Bytes>,
+        end: Option<Bytes>,
+    ) -> Self {
+        let start = start.into();
+        self.op(
+            start.len() + end.as_ref().map_or(0, Bytes::len),
+            pb::op::Op::DeleteRange(pb::DeleteRangeOp {
+                keyspace: keyspace.into(),
+                start,
+                end,
+            }),
+        )
+    }
+
+    /// Removes every row whose key begins with `prefix`, as [`Commit::delete_range`] does.
+    pub fn delete_prefix(self, keyspace: impl Into<String>, prefix: impl Into<Bytes>) -> Self {
+        let prefix = prefix.into();
+        let end = end_of_prefix(&prefix);
+        self.delete_range(keyspace, prefix, end)
     }
 
     /// Appends a message to the partition that its key belongs to.
@@ -321,6 +349,7 @@ pub(crate) fn committed(answer: pb::CommitResponse) -> Result<Guarded<Committed>
                 offset: published.offset,
             }),
             Some(pb::op_result::Result::OffsetCommitted(_)) => Ok(OpResult::OffsetCommitted),
+            Some(pb::op_result::Result::RangeDeleted(_)) => Ok(OpResult::RangeDeleted),
             None => Err(Error::bad_answer("an op's result is missing")),
         })
         .collect::<Result<_>>()?;
@@ -337,6 +366,14 @@ pub(crate) fn guard_failed(failed: pb::GuardFailed, revision: u64) -> GuardFaile
 
 pub(crate) fn revision(header: Option<&pb::ResponseHeader>) -> u64 {
     header.map_or(0, |header| header.revision)
+}
+
+/// The first key behind all that begin with a prefix; `None` if there is no such key.
+fn end_of_prefix(prefix: &[u8]) -> Option<Bytes> {
+    let last = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
+    let mut end = prefix[..=last].to_vec();
+    end[last] += 1;
+    Some(end.into())
 }
 
 pub(crate) fn row(keyspace: impl Into<String>, key: impl Into<Bytes>) -> pb::RowRef {

@@ -140,6 +140,16 @@ pub enum Op {
         /// Which.
         row: RowRef,
     },
+    /// Removes every row of a keyspace from `start` up to, but without, `end`, in one step however
+    /// many they are. Rows that later ops of the commit write in the range stay.
+    DeleteRange {
+        /// The keyspace's name.
+        keyspace: String,
+        /// The first key; empty for the first of the keyspace.
+        start: Bytes,
+        /// The first key behind the range; `None` for the end of the keyspace.
+        end: Option<Bytes>,
+    },
     /// Appends a message to a topic.
     Publish {
         /// The topic's name.

@@ -15,6 +15,9 @@ pub const NAME_BYTES_MAX: usize = 128;
 /// Most guards and operations together in one commit: one apply must stay short.
 pub const COMMIT_OPS_MAX: usize = 10_000;
 
+/// Most ranges that one commit deletes.
+pub const COMMIT_RANGES_MAX: usize = 64;
+
 /// Most bytes of keys, values and headers in one commit; two largest values and room.
 pub const COMMIT_BYTES_MAX: usize = 4 * 1024 * 1024;
 

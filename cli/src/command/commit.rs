@@ -58,6 +58,7 @@ enum GuardShape {
 enum OpShape {
     Put(RowWithValue),
     Delete(RowShape),
+    DeletePrefix(PrefixShape),
     Publish(MessageShape),
     CommitOffset(OffsetShape),
 }
@@ -67,6 +68,13 @@ enum OpShape {
 struct RowShape {
     keyspace: String,
     key: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PrefixShape {
+    keyspace: String,
+    prefix: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -131,6 +139,7 @@ impl Document {
             commit = match op {
                 OpShape::Put(row) => commit.put(row.keyspace, row.key, bytes(row.value)),
                 OpShape::Delete(row) => commit.delete(row.keyspace, row.key),
+                OpShape::DeletePrefix(range) => commit.delete_prefix(range.keyspace, range.prefix),
                 OpShape::Publish(message) => {
                     let headers = message.headers.into_iter().map(|header| Header {
                         name: header.name,
@@ -177,6 +186,7 @@ enum ResultShown {
     Deleted { existed: bool },
     Published { partition: u32, offset: u64 },
     OffsetCommitted {},
+    RangeDeleted {},
 }
 
 impl Shown {
@@ -191,6 +201,7 @@ impl Shown {
                     ResultShown::Published { partition, offset }
                 }
                 OpResult::OffsetCommitted => ResultShown::OffsetCommitted {},
+                OpResult::RangeDeleted => ResultShown::RangeDeleted {},
             })
             .collect();
         Self {
@@ -213,6 +224,7 @@ impl Report for Shown {
                     ("publish", format!("partition {partition}, offset {offset}"))
                 }
                 ResultShown::OffsetCommitted {} => ("commit_offset", "recorded".to_owned()),
+                ResultShown::RangeDeleted {} => ("delete_prefix", "all removed".to_owned()),
             };
             ops.add_row([index.to_string(), did.to_owned(), result]);
         }

@@ -1,6 +1,6 @@
 //! `kv`: rows.
 
-use engine_client::{Client, Condition, GuardFailed, Guarded, ReadOptions, Row, Scan};
+use engine_client::{Client, Commit, Condition, GuardFailed, Guarded, ReadOptions, Row, Scan};
 use serde::Serialize;
 
 use crate::args::{ConditionArgs, KvCommand, ReadArgs, ScanArgs};
@@ -46,7 +46,24 @@ async fn ask(command: KvCommand, client: Client, context: &Context) -> Result<Ex
                 write_line(&row.value)?;
             }
         }
-        KvCommand::Del { key, at } => {
+        KvCommand::Del {
+            prefix: Some(prefix),
+            at,
+            ..
+        } => {
+            let commit = Commit::new().delete_prefix(at.keyspace, prefix);
+            return match client.commit(commit).await? {
+                Guarded::Done(committed) => {
+                    output.report(&RangeRemoved {
+                        revision: committed.revision,
+                    })?;
+                    Ok(ExitCode::Done)
+                }
+                Guarded::Failed(failed) => guard_failed(failed, context),
+            };
+        }
+        KvCommand::Del { key, at, .. } => {
+            let key = key.unwrap_or_default();
             let removed = kv.delete(at.keyspace, key).await?;
             output.report(&Removed {
                 existed: removed.existed,
@@ -193,6 +210,17 @@ impl Report for Removed {
         } else {
             "it was not there".to_owned()
         }
+    }
+}
+
+#[derive(Serialize)]
+struct RangeRemoved {
+    revision: u64,
+}
+
+impl Report for RangeRemoved {
+    fn human(&self) -> String {
+        format!("all removed at revision {}", self.revision)
     }
 }
 

@@ -146,6 +146,14 @@ fn single_rows_are_written_compared_and_removed() {
     let gone = cluster.fails(3, &["kv", "get", "a", "-k", "orders", "--output", "json"]);
     let gone: Value = serde_json::from_str(&stdout(&gone)).expect("JSON also when absent");
     assert_eq!(gone.get("row"), Some(&Value::Null));
+
+    for key in ["c/1", "c/2", "d"] {
+        cluster.ok(&["kv", "put", key, "x", "-k", "orders"]);
+    }
+    cluster.fails(2, &["kv", "del", "-k", "orders"]);
+    cluster.ok(&["kv", "del", "--prefix", "c/", "-k", "orders"]);
+    cluster.fails(3, &["kv", "get", "c/2", "-k", "orders"]);
+    assert_eq!(cluster.ok(&["kv", "get", "d", "-k", "orders"]), "x\n");
 }
 
 #[test]

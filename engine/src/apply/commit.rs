@@ -11,11 +11,11 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::Apply;
 use crate::command::{Commit, NewMessage, Op, OpResult, Outcome, Refusal, RowRef};
 use crate::error::Result;
-use crate::ids::{Offset, PartitionId, Revision};
-use crate::limits::{CONSUMER_GROUPS_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::ids::{KeyspaceId, Offset, PartitionId, Revision};
+use crate::limits::{COMMIT_RANGES_MAX, CONSUMER_GROUPS_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::queue::{PartitionRef, StoredMessage};
 use crate::session::Admission;
-use crate::store::{NewRow, Row, RowWrite};
+use crate::store::{KeyRange, NewRow, Row, RowWrite};
 
 /// An op whose names are resolved and that can no longer be refused.
 enum Step<'c> {
@@ -25,6 +25,9 @@ enum Step<'c> {
     },
     Delete {
         key: Bytes,
+    },
+    DeleteRange {
+        range: KeyRange,
     },
     Publish {
         topic: &'c str,
@@ -67,8 +70,9 @@ impl Apply<'_> {
 
     fn plan<'c>(&self, ops: &'c [Op]) -> Result<Vec<Step<'c>>, Refusal> {
         let mut steps = Vec::with_capacity(ops.len());
-        let mut keys = BTreeSet::new();
+        let mut keys: BTreeSet<Bytes> = BTreeSet::new();
         let mut offsets = BTreeSet::new();
+        let mut ranges = 0;
         for op in ops {
             let step = match op {
                 Op::Put { row, value } => {
@@ -81,6 +85,22 @@ impl Apply<'_> {
                 Op::Delete { row } => Step::Delete {
                     key: self.row_key(row)?,
                 },
+                Op::DeleteRange {
+                    keyspace,
+                    start,
+                    end,
+                } => {
+                    ranges += 1;
+                    let range = self.plan_range(keyspace, start, end.as_deref())?;
+                    if ranges > COMMIT_RANGES_MAX {
+                        return Err(invalid("a commit deletes at most 64 ranges"));
+                    }
+                    // What a range holds may be written after it is emptied, not before.
+                    if keys.iter().any(|key| range.contains(key)) {
+                        return Err(twice("a row"));
+                    }
+                    Step::DeleteRange { range }
+                }
                 Op::Publish {
                     topic,
                     partition,
@@ -119,6 +139,29 @@ impl Apply<'_> {
             steps.push(step);
         }
         Ok(steps)
+    }
+
+    fn plan_range(
+        &self,
+        keyspace: &str,
+        start: &[u8],
+        end: Option<&[u8]>,
+    ) -> Result<KeyRange, Refusal> {
+        if start.len().max(end.map_or(0, <[u8]>::len)) > KEY_BYTES_MAX {
+            return Err(invalid("a key has 1 to 32768 bytes"));
+        }
+        let keyspace = self.keyspace(keyspace)?;
+        let range = KeyRange {
+            start: store_key(keyspace, start),
+            end: match end {
+                Some(end) => Some(store_key(keyspace, end)),
+                None => KeyRange::prefix(store_key(keyspace, b"")).end,
+            },
+        };
+        if range.is_empty() {
+            return Err(invalid("a range ends before it begins"));
+        }
+        Ok(range)
     }
 
     fn plan_publish(
@@ -185,12 +228,14 @@ impl Apply<'_> {
         let before = self.state.revision;
         let revision = Revision(before.0 + 1);
         let mut writes = Vec::new();
+        let mut deleted: Vec<KeyRange> = Vec::new();
         let mut results = Vec::with_capacity(steps.len());
         let mut changed = false;
         for step in steps {
             let result = match step {
                 Step::Put { key, value } => {
-                    let row = self.next_version(&key, value, revision)?;
+                    let old = self.newest_outside(&key, &deleted)?;
+                    let row = next_version(old, value, revision);
                     let version = row.version;
                     writes.push(RowWrite {
                         key,
@@ -199,11 +244,15 @@ impl Apply<'_> {
                     OpResult::Put { version }
                 }
                 Step::Delete { key } => {
-                    let existed = self.newest(&key)?.is_some();
+                    let existed = self.newest_outside(&key, &deleted)?.is_some();
                     if existed {
                         writes.push(RowWrite { key, value: None });
                     }
                     OpResult::Deleted { existed }
+                }
+                Step::DeleteRange { range } => {
+                    deleted.push(range);
+                    OpResult::RangeDeleted
                 }
                 Step::Publish {
                     topic,
@@ -225,40 +274,44 @@ impl Apply<'_> {
             };
             results.push(result);
         }
-        if writes.is_empty() && !changed {
+        if writes.is_empty() && deleted.is_empty() && !changed {
             return Ok(Outcome::Committed {
                 revision: before,
                 results,
             });
         }
-        self.write(revision, &writes)?;
+        self.write(revision, &writes, &deleted)?;
         self.state.revision = revision;
         Ok(Outcome::Committed { revision, results })
     }
 
-    fn next_version(&self, key: &[u8], value: &Bytes, revision: Revision) -> Result<NewRow> {
-        Ok(match self.newest(key)? {
-            Some(row) => NewRow {
-                value: value.clone(),
-                create_revision: row.create_revision,
-                version: row.version + 1,
-            },
-            None => NewRow {
-                value: value.clone(),
-                create_revision: revision,
-                version: 1,
-            },
-        })
+    /// The newest version of a row, unless the commit has just deleted it with a range.
+    fn newest_outside(&self, key: &[u8], deleted: &[KeyRange]) -> Result<Option<Row>> {
+        if deleted.iter().any(|range| range.contains(key)) {
+            return Ok(None);
+        }
+        self.newest(key)
     }
 
-    fn write(&mut self, revision: Revision, writes: &[RowWrite]) -> Result<()> {
-        if writes.is_empty() {
+    fn write(
+        &mut self,
+        revision: Revision,
+        writes: &[RowWrite],
+        deleted: &[KeyRange],
+    ) -> Result<()> {
+        if writes.is_empty() && deleted.is_empty() {
             return Ok(());
+        }
+        for range in deleted {
+            self.note_change(&range.start, range.end.as_ref());
         }
         for write in writes {
             self.note_change(&write.key, write.value.as_ref().map(|row| &row.value));
         }
-        self.store.write(revision, writes, &[])?;
+        self.store.write(revision, writes, deleted)?;
+        for range in deleted {
+            self.rows.invalidate_range(self.group, range, revision);
+        }
         for write in writes {
             self.rows.invalidate(self.group, &write.key, revision);
         }
@@ -340,24 +393,35 @@ impl Apply<'_> {
 
     /// The store's key of a row.
     pub(super) fn row_key(&self, row: &RowRef) -> Result<Bytes, Refusal> {
-        let Some(keyspace) = self.state.keyspaces.get(&row.keyspace) else {
-            return Err(Refusal::UnknownKeyspace {
-                name: row.keyspace.clone(),
-            });
-        };
+        let keyspace = self.keyspace(&row.keyspace)?;
         if row.key.is_empty() || row.key.len() > KEY_BYTES_MAX {
             return Err(invalid("a key has 1 to 32768 bytes"));
         }
-        Ok(store_key(*keyspace, &row.key))
+        Ok(store_key(keyspace, &row.key))
+    }
+
+    fn keyspace(&self, name: &str) -> Result<KeyspaceId, Refusal> {
+        let known = self.state.keyspaces.get(name).copied();
+        known.ok_or_else(|| Refusal::UnknownKeyspace {
+            name: name.to_owned(),
+        })
     }
 }
 
 /// The store's key of a row: its keyspace in four big-endian bytes, then its key.
-pub(crate) fn store_key(keyspace: crate::ids::KeyspaceId, key: &[u8]) -> Bytes {
+pub(crate) fn store_key(keyspace: KeyspaceId, key: &[u8]) -> Bytes {
     let mut out = BytesMut::with_capacity(4 + key.len());
     out.put_u32(keyspace.0);
     out.put_slice(key);
     out.freeze()
+}
+
+fn next_version(old: Option<Row>, value: &Bytes, revision: Revision) -> NewRow {
+    NewRow {
+        value: value.clone(),
+        create_revision: old.as_ref().map_or(revision, |row| row.create_revision),
+        version: old.map_or(1, |row| row.version + 1),
+    }
 }
 
 fn check_value(value: &Bytes) -> Result<(), Refusal> {

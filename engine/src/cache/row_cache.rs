@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::shard::{Entry, Shard, Slot, entry_bytes};
 use crate::ids::{GroupId, Revision};
-use crate::store::Row;
+use crate::store::{KeyRange, Row};
 
 const SHARDS: usize = 64;
 
@@ -72,7 +72,17 @@ impl RowCache {
     /// installed snapshot. Call it before that state becomes visible.
     pub fn invalidate_group(&self, group: GroupId, revision: Revision) {
         for shard in &self.shards {
-            shard.lock().invalidate_group(group, revision);
+            shard
+                .lock()
+                .invalidate_range(group, &KeyRange::all(), revision);
+        }
+    }
+
+    /// Forgets the rows of a range that `revision` empties; looks at every row of the cache. Call
+    /// it before `revision` becomes visible.
+    pub fn invalidate_range(&self, group: GroupId, range: &KeyRange, revision: Revision) {
+        for shard in &self.shards {
+            shard.lock().invalidate_range(group, range, revision);
         }
     }
 

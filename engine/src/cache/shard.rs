@@ -7,7 +7,7 @@ use lru::LruCache;
 
 use super::row_cache::CacheStats;
 use crate::ids::{GroupId, Revision};
-use crate::store::Row;
+use crate::store::{KeyRange, Row};
 
 /// What an entry costs beyond its key and value: the list node (about 130 bytes), its place in the
 /// hash table at a load between one half and seven eighths, and the shared allocation's head.
@@ -78,9 +78,17 @@ impl Shard {
         }
     }
 
-    pub(super) fn invalidate_group(&mut self, group: GroupId, revision: Revision) {
+    pub(super) fn invalidate_range(
+        &mut self,
+        group: GroupId,
+        range: &KeyRange,
+        revision: Revision,
+    ) {
         self.raise(group, revision);
-        let rows = self.rows.iter().filter(|(_, entry)| entry.group == group);
+        let rows = self
+            .rows
+            .iter()
+            .filter(|(_, entry)| entry.group == group && range.contains(&entry.key));
         let hashes: Vec<u64> = rows.map(|(hash, _)| *hash).collect();
         for hash in hashes {
             self.remove(hash);

@@ -133,6 +133,11 @@ impl Commit {
             .map(|op| match op {
                 Op::Put { row, value } => row.size_hint() + value.len() + 5,
                 Op::Delete { row } => row.size_hint() + 1,
+                Op::DeleteRange {
+                    keyspace,
+                    start,
+                    end,
+                } => keyspace.len() + start.len() + end.as_ref().map_or(0, Bytes::len) + 14,
                 Op::Publish { topic, message, .. } => {
                     let headers: usize = message
                         .headers
@@ -251,6 +256,16 @@ impl Op {
                     .str(consumer_group)
                     .u64(next.0);
             }
+            Self::DeleteRange {
+                keyspace,
+                start,
+                end,
+            } => {
+                out.u8(5).str(keyspace).bytes(start);
+                out.option(end.as_ref(), |out, end| {
+                    out.bytes(end);
+                });
+            }
         }
     }
 
@@ -275,6 +290,11 @@ impl Op {
                 partition: PartitionId(input.u32("partition")?),
                 consumer_group: input.str("consumer group")?,
                 next: Offset(input.u64("offset")?),
+            },
+            5 => Self::DeleteRange {
+                keyspace: input.str("keyspace")?,
+                start: input.bytes("start")?,
+                end: input.option("end", |input| input.bytes("end"))?,
             },
             _ => return Err(input.error("op kind", "the kind is unknown")),
         })
@@ -333,6 +353,7 @@ impl Outcome {
                             out.u8(3).u32(partition.0).u64(offset.0)
                         }
                         OpResult::OffsetCommitted => out.u8(4),
+                        OpResult::RangeDeleted => out.u8(5),
                     };
                 }
             }
@@ -372,6 +393,7 @@ impl Outcome {
                             offset: Offset(input.u64("offset")?),
                         },
                         4 => OpResult::OffsetCommitted,
+                        5 => OpResult::RangeDeleted,
                         _ => return Err(input.error("result kind", "the kind is unknown")),
                     })
                 })?,

@@ -51,6 +51,8 @@ pub enum OpResult {
         /// Whether it was there.
         existed: bool,
     },
+    /// A range of rows is empty; how many there were is not counted.
+    RangeDeleted,
     /// A message was appended.
     Published {
         /// Where.

@@ -71,6 +71,10 @@ impl<W: World> Runner for Script<W> {
                 };
                 commit(vec![Op::Delete { row }])
             }
+            "delete-range" => {
+                let (start, end) = (word("start")?, word("end")?);
+                commit(vec![delete_range(&word("keyspace")?, &start, &end)])
+            }
             "publish" => {
                 let topic = word("topic")?;
                 commit(vec![publish(topic, &word("key")?, &word("value")?)])
@@ -252,6 +256,7 @@ fn parse_commit(line: &Line) -> Fallible<Command> {
                 value: bytes,
             }),
             "delete" => commit.ops.push(Op::Delete { row: row() }),
+            "delete-range" => commit.ops.push(delete_range(space, &key, value)),
             "publish" => commit.ops.push(publish(space.to_owned(), key, value)),
             "offset" => {
                 let (partition, group) = key.split_once('/').ok_or("topic/partition/group")?;
@@ -276,6 +281,16 @@ fn commit(ops: Vec<Op>) -> Command {
 }
 
 /// A message; the key `"-"` stands for none.
+/// A range of a keyspace; `-` stands for its beginning or end.
+fn delete_range(keyspace: &str, start: &str, end: &str) -> Op {
+    let bound = |bound: &str| (bound != "-").then(|| Bytes::from(bound.to_owned()));
+    Op::DeleteRange {
+        keyspace: keyspace.to_owned(),
+        start: bound(start).unwrap_or_default(),
+        end: bound(end),
+    }
+}
+
 fn publish(topic: String, key: &str, value: &str) -> Op {
     let key = (key != "-").then(|| Bytes::from(key.to_owned()));
     let message = NewMessage {
@@ -312,6 +327,7 @@ fn show_outcome(outcome: &Outcome) -> String {
                     OpResult::Deleted { existed: false } => "was absent".to_owned(),
                     OpResult::Published { partition, offset } => format!("at {partition}/{offset}"),
                     OpResult::OffsetCommitted => "recorded".to_owned(),
+                    OpResult::RangeDeleted => "range deleted".to_owned(),
                 })
                 .collect();
             format!("revision {revision}: {}\n", results.join(", "))

@@ -60,7 +60,9 @@ async fn commit(process: &mut Process, plan: &Plan, key: String, sequence: u64) 
                         OpResult::Published { partition, offset } => {
                             answer.place = Some(Place { partition, offset });
                         }
-                        OpResult::Deleted { .. } | OpResult::OffsetCommitted => {}
+                        OpResult::Deleted { .. }
+                        | OpResult::RangeDeleted
+                        | OpResult::OffsetCommitted => {}
                     }
                 }
                 Some(answer)

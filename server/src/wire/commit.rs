@@ -192,6 +192,16 @@ fn op(op: &pb::Op, budget: &mut Budget) -> Result<Op, Invalid> {
         Some(pb::op::Op::Delete(delete)) => Ok(Op::Delete {
             row: limit::row(delete.row.as_ref(), budget)?,
         }),
+        Some(pb::op::Op::DeleteRange(range)) => {
+            let end = range.end.as_ref();
+            Ok(Op::DeleteRange {
+                keyspace: limit::name("delete_range.keyspace", &range.keyspace)?,
+                start: limit::bound("delete_range.start", &range.start, budget)?,
+                end: end
+                    .map(|end| limit::bound("delete_range.end", end, budget))
+                    .transpose()?,
+            })
+        }
         Some(pb::op::Op::Publish(publish)) => {
             let message = publish.message.as_ref().ok_or(Invalid::MissingField {
                 field: "publish.message",
@@ -227,7 +237,8 @@ fn refuse_duplicates(ops: &[Op]) -> Result<(), Invalid> {
                 consumer_group,
                 ..
             } => Target::Progress(topic, *partition, consumer_group),
-            Op::Publish { .. } => continue,
+            // The state knows which rows a range holds.
+            Op::Publish { .. } | Op::DeleteRange { .. } => continue,
         };
         if !seen.insert(target) {
             return Err(Invalid::DuplicateKey { op: place });
@@ -246,6 +257,7 @@ fn op_result(result: OpResult) -> pb::OpResult {
             Result::Published(published(partition, offset))
         }
         OpResult::OffsetCommitted => Result::OffsetCommitted(true),
+        OpResult::RangeDeleted => Result::RangeDeleted(true),
     };
     pb::OpResult {
         result: Some(result),

@@ -74,6 +74,17 @@ pub(super) fn key(field: &'static str, key: &Bytes) -> Result<Bytes, Invalid> {
     Ok(key.clone())
 }
 
+/// A bound of a range of keys, possibly empty.
+pub(super) fn bound(
+    field: &'static str,
+    bound: &Bytes,
+    budget: &mut Budget,
+) -> Result<Bytes, Invalid> {
+    let bound = key(field, bound)?;
+    budget.take(bound.len())?;
+    Ok(bound)
+}
+
 /// A value of a row or a message.
 pub(super) fn value(
     field: &'static str,
