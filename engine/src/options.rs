@@ -25,16 +25,17 @@ pub struct Options {
     pub log_idle_mark_ms: u64,
     /// Applied bytes after which a checkpoint begins even if few rows changed. Default 64 MiB.
     pub checkpoint_bytes: u64,
-    /// Rows kept in memory before they are written as a table, bytes. Default 16 MiB.
+    /// Rows kept in memory before they are written as a table, bytes. Default 32 MiB; up to three
+    /// times as much while writes come faster than they are written.
     pub memtable_bytes: usize,
     /// Size at which a table is cut, bytes. Default 16 MiB.
     pub table_bytes: u64,
     /// Size of the first sorted level, bytes; each further one is ten times larger.
-    /// Default 64 MiB.
+    /// Default 128 MiB.
     pub level_base_bytes: u64,
     /// How blocks of new tables are stored: `lz4` or `none`. Default `lz4`.
     pub compression: Compression,
-    /// Values from this size on are kept out of tables, in blob files, bytes. Default 64 KiB; at
+    /// Values from this size on are kept out of tables, in blob files, bytes. Default 4 KiB; at
     /// least 1 KiB.
     pub blob_threshold_bytes: usize,
     /// Most bytes of rows that compaction of one group merges in a second, while writers need not
@@ -56,11 +57,11 @@ impl Default for Options {
             log_tail_bytes: 16 * MIB as usize,
             log_idle_mark_ms: 100,
             checkpoint_bytes: u64::from(64 * MIB),
-            memtable_bytes: 16 * MIB as usize,
+            memtable_bytes: 32 * MIB as usize,
             table_bytes: u64::from(16 * MIB),
-            level_base_bytes: u64::from(64 * MIB),
+            level_base_bytes: u64::from(128 * MIB),
             compression: Compression::default(),
-            blob_threshold_bytes: 64 * 1024,
+            blob_threshold_bytes: 4 * 1024,
             compaction_bytes_per_second: u64::from(64 * MIB),
             block_cache_bytes: 32 * MIB as usize,
             row_cache_bytes: 32 * MIB as usize,

@@ -28,9 +28,7 @@ pub struct BlockCache {
     budget: usize,
     resident: AtomicUsize,
     files: AtomicU64,
-    hits: AtomicU64,
-    misses: AtomicU64,
-    shards: Vec<RwLock<Shard>>,
+    shards: Vec<CountedShard>,
 }
 
 /// Names a block: a number that the cache gave to an open file, and an offset in it.
@@ -38,6 +36,14 @@ pub struct BlockCache {
 pub(super) struct BlockKey {
     pub(super) file: u64,
     pub(super) offset: u64,
+}
+
+/// A shard, and what readers count beside it.
+#[derive(Debug, Default)]
+struct CountedShard {
+    shard: RwLock<Shard>,
+    hits: AtomicU64,
+    misses: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -63,15 +69,14 @@ impl BlockCache {
             budget: bytes,
             resident: AtomicUsize::new(0),
             files: AtomicU64::new(0),
-            hits: AtomicU64::new(0),
-            misses: AtomicU64::new(0),
-            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            shards: (0..SHARDS).map(|_| CountedShard::default()).collect(),
         })
     }
 
     /// Bytes of blocks held now, their overhead included.
     pub fn bytes(&self) -> usize {
-        self.shards.iter().map(|shard| shard.read().bytes).sum()
+        let shards = self.shards.iter();
+        shards.map(|counted| counted.shard.read().bytes).sum()
     }
 
     /// Bytes of block indexes and filters that open tables keep in memory.
@@ -81,10 +86,13 @@ impl BlockCache {
 
     /// Reads that found their block here, and reads that did not.
     pub fn hits_and_misses(&self) -> (u64, u64) {
-        (
-            self.hits.load(Ordering::Relaxed),
-            self.misses.load(Ordering::Relaxed),
-        )
+        let sum = |count: fn(&CountedShard) -> &AtomicU64| {
+            let shards = self.shards.iter();
+            shards
+                .map(|shard| count(shard).load(Ordering::Relaxed))
+                .sum()
+        };
+        (sum(|shard| &shard.hits), sum(|shard| &shard.misses))
     }
 
     /// A number for a newly opened file. Blocks of closed files are never asked for again.
@@ -93,17 +101,18 @@ impl BlockCache {
     }
 
     pub(super) fn get(&self, key: BlockKey) -> Option<Bytes> {
-        let shard = self.shard(key).read();
+        let counted = self.shard(key);
+        let shard = counted.shard.read();
         let found = shard
             .places
             .get(&key)
             .and_then(|place| shard.slots.get(*place))
             .and_then(Option::as_ref);
         let Some(slot) = found else {
-            self.misses.fetch_add(1, Ordering::Relaxed);
+            counted.misses.fetch_add(1, Ordering::Relaxed);
             return None;
         };
-        self.hits.fetch_add(1, Ordering::Relaxed);
+        counted.hits.fetch_add(1, Ordering::Relaxed);
         // A mark that is set already is not written again: its cache line stays shared.
         if !slot.used.load(Ordering::Relaxed) {
             slot.used.store(true, Ordering::Relaxed);
@@ -118,7 +127,7 @@ impl BlockCache {
         if cost > share {
             return;
         }
-        let mut shard = self.shard(key).write();
+        let mut shard = self.shard(key).shard.write();
         if shard.places.contains_key(&key) {
             return;
         }
@@ -131,9 +140,9 @@ impl BlockCache {
         self.resident.fetch_add(bytes, Ordering::Relaxed);
         let share = self.share();
         for shard in &self.shards {
-            let crowded = shard.read().bytes > share;
+            let crowded = shard.shard.read().bytes > share;
             if crowded {
-                shard.write().evict_to(share);
+                shard.shard.write().evict_to(share);
             }
         }
     }
@@ -146,7 +155,7 @@ impl BlockCache {
         self.budget.saturating_sub(self.resident_bytes()) / SHARDS
     }
 
-    fn shard(&self, key: BlockKey) -> &RwLock<Shard> {
+    fn shard(&self, key: BlockKey) -> &CountedShard {
         let shard = usize::try_from(key.mix() >> 59).expect("five bits");
         &self.shards[shard]
     }

@@ -1,8 +1,8 @@
 //! Merging tables into the next level, piece by piece.
 //!
-//! L0 is merged into L1 when it has too many tables; a deeper level hands one table after
-//! another, round its keys, to the next when it has too many bytes. Tables that meet nothing in
-//! the next level merely change their level.
+//! L0 is merged into L1 when it has too many tables; a deeper level hands one table after another
+//! to the next when it has too many bytes: always the one that costs least there. Tables that meet
+//! nothing in the next level merely change their level.
 //!
 //! # What is dropped
 //! Of each key every version above the floor stays, and so does the newest one at or below the
@@ -18,8 +18,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::cleaning::{hidden_in_part, names_one, stale_blob_files};
 use super::deleted::DeletedRanges;
 use super::iter::{Direction, Merge, Source};
@@ -27,7 +25,7 @@ use super::key::Place;
 use super::options::StoreOptions;
 use super::row::{RowParts, StoredRow, ValueParts};
 use super::table::{Fill, Properties, Table, TableWriter, WrittenTable};
-use super::version::{LEVELS, Level, Levels, Version, table_of, tables_within};
+use super::version::{LEVELS, Level, Levels, Tables, Version, table_of, tables_within};
 use crate::Result;
 use crate::ids::Revision;
 
@@ -36,12 +34,6 @@ pub const STEP_BYTES: usize = 4 << 20;
 
 /// How much larger than the one above it a level may grow.
 const LEVEL_FACTOR: u64 = 10;
-
-/// Chooses what to compact; remembers how far each level's turn has come.
-#[derive(Debug, Default)]
-pub(super) struct Picker {
-    turns: [Bytes; LEVELS],
-}
 
 /// Tables to be merged.
 #[derive(Debug)]
@@ -56,42 +48,38 @@ pub(super) struct Plan {
     pub(super) output: usize,
 }
 
-impl Picker {
-    /// The most urgent compaction; `None` if every level is within its bounds, and deletions left
-    /// nothing to clean.
-    pub(super) fn pick(
-        &mut self,
-        version: &Version,
-        floor: Revision,
-        options: &StoreOptions,
-    ) -> Option<Plan> {
-        let levels = &version.levels;
-        if levels.level(0).len() >= options.l0_tables.max(1) {
-            return Some(Plan::new(levels, 0, levels.level(0).to_vec()));
-        }
-        let mut allowed = options.level_base_bytes.max(1);
-        for level in 1..LEVELS - 1 {
-            let tables = levels.level(level);
-            let bytes: u64 = tables.iter().map(|table| table.len).sum();
-            if bytes > allowed {
-                let table = self.next_table(level, tables)?;
-                return Some(Plan::new(levels, level, vec![table]));
-            }
-            allowed = allowed.saturating_mul(LEVEL_FACTOR);
-        }
-        let left =
-            hidden_in_part(version, floor).or_else(|| names_one(levels, &stale_blob_files(levels)));
-        left.map(|(level, table)| Plan::rewrite(levels, level, table))
+/// The most urgent compaction; `None` if every level is within its bounds, and deletions left
+/// nothing to clean.
+pub(super) fn pick(version: &Version, floor: Revision, options: &StoreOptions) -> Option<Plan> {
+    let levels = &version.levels;
+    if levels.level(0).len() >= options.l0_tables.max(1) {
+        return Some(Plan::new(levels, 0, levels.level(0).to_vec()));
     }
+    let mut allowed = options.level_base_bytes.max(1);
+    for level in 1..LEVELS - 1 {
+        let tables = levels.level(level);
+        let bytes: u64 = tables.iter().map(|table| table.len).sum();
+        if bytes > allowed {
+            let table = cheapest(levels, level)?;
+            return Some(Plan::new(levels, level, vec![table]));
+        }
+        allowed = allowed.saturating_mul(LEVEL_FACTOR);
+    }
+    let left =
+        hidden_in_part(version, floor).or_else(|| names_one(levels, &stale_blob_files(levels)));
+    left.map(|(level, table)| Plan::rewrite(levels, level, table))
+}
 
-    /// The first table behind the one that was chosen last.
-    fn next_table(&mut self, level: usize, tables: &Level) -> Option<Arc<Table>> {
-        let turn = &mut self.turns[level];
-        let behind = tables.partition_point(|table| table.properties.smallest <= *turn);
-        let table = tables.get(behind).or_else(|| tables.first())?;
-        *turn = table.properties.smallest.clone();
-        Some(Arc::clone(table))
-    }
+/// The table whose keys meet the fewest bytes below, for its own: the cheapest way down.
+fn cheapest(levels: &Levels, level: usize) -> Option<Arc<Table>> {
+    let below = levels.level(level + 1);
+    let cost = |table: &Table| {
+        let meets = tables_within(below, &table.properties);
+        let bytes: u64 = meets.iter().map(|table| table.len).sum();
+        bytes.saturating_mul(1_000) / table.len.max(1)
+    };
+    let tables = levels.level(level).iter();
+    tables.min_by_key(|table| cost(table)).cloned()
 }
 
 impl Plan {
@@ -182,10 +170,10 @@ impl Compaction {
                 sources.push(Source::table(table, Direction::Forward, Fill::Ahead));
             }
         } else {
-            let upper = Arc::new(plan.upper.clone());
+            let upper = Arc::new(Tables::new(plan.upper.clone()));
             sources.push(Source::level(upper, Direction::Forward, Fill::Ahead));
         }
-        let lower = Arc::new(plan.lower.clone());
+        let lower = Arc::new(Tables::new(plan.lower.clone()));
         sources.push(Source::level(lower, Direction::Forward, Fill::Ahead));
         let mut merge = Merge::new(sources, Direction::Forward);
         merge.seek(Place::before(&[]))?;

@@ -376,9 +376,7 @@ pub(super) struct LevelCursor {
 
 impl LevelCursor {
     fn seek(&mut self, to: Place<'_>) -> Result<()> {
-        let number = self
-            .tables
-            .partition_point(|table| table.properties.largest < to.key);
+        let number = self.tables.before(to.key);
         match self.direction {
             Direction::Forward => self.open(number),
             Direction::Reverse => self.open(number.min(self.tables.len().saturating_sub(1))),

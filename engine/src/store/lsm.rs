@@ -6,12 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 
 use super::block_cache::BlockCache;
 use super::cleaning::Leftovers;
-use super::compaction::{Compaction, Picker, Plan};
+use super::compaction::{Compaction, Plan, pick};
 use super::deleted::{DeletedRange, DeletedRanges};
 use super::folder::Folder;
 use super::iter::{Direction, VisibleRows};
@@ -39,21 +40,17 @@ pub struct Lsm {
     folder: Arc<Folder>,
     options: StoreOptions,
     blocks: Arc<BlockCache>,
-    current: RwLock<Arc<Version>>,
+    /// Read at any time; replaced only under `changing`.
+    current: ArcSwap<Version>,
+    changing: Mutex<()>,
     /// The highest revision of which every row is readable.
     written: AtomicU64,
     writing: Mutex<()>,
     flushing: Mutex<()>,
-    compacting: Mutex<Compacting>,
+    compacting: Mutex<Option<Box<Compaction>>>,
     manifest: Mutex<Manifest>,
     stopped: RwLock<Option<Error>>,
     counters: Counters,
-}
-
-#[derive(Default)]
-struct Compacting {
-    picker: Picker,
-    running: Option<Box<Compaction>>,
 }
 
 #[derive(Debug, Default)]
@@ -106,7 +103,8 @@ impl Lsm {
             folder: recovered.folder,
             options,
             blocks,
-            current: RwLock::new(Arc::new(recovered.version)),
+            current: ArcSwap::from_pointee(recovered.version),
+            changing: Mutex::default(),
             written: AtomicU64::new(written.unwrap_or(0)),
             writing: Mutex::new(()),
             flushing: Mutex::new(()),
@@ -145,12 +143,12 @@ impl Lsm {
             Error::new(ErrorKind::Stopped, message)
         });
         // Its unfinished files go now, while they are surely its own.
-        compacting.running = None;
+        *compacting = None;
         self.folder.close();
     }
 
     fn version(&self) -> Arc<Version> {
-        Arc::clone(&self.current.read())
+        self.current.load_full()
     }
 
     /// The revision to read for `at`: nothing of a write that is still going on.
@@ -263,28 +261,27 @@ impl Lsm {
             let ranges = manifest.state().deleted.iter().cloned();
             Arc::new(DeletedRanges::new(ranges))
         });
-        let old = {
-            let mut current = self.current.write();
+        {
+            let _changing = self.changing.lock();
+            let current = self.current.load();
             let mut frozen = current.frozen.clone();
             if flushed {
                 frozen.pop();
             }
-            let next = Version {
+            self.current.store(Arc::new(Version {
                 active: Arc::clone(&current.active),
                 frozen,
                 levels,
                 deleted: deleted.unwrap_or_else(|| Arc::clone(&current.deleted)),
                 checkpoint: checkpoint.or_else(|| current.checkpoint.clone()),
-            };
-            std::mem::replace(&mut *current, Arc::new(next))
-        };
+            }));
+        }
         drop(manifest);
         for (_, table) in removed {
             if !added.iter().any(|(_, kept)| kept.id == table.id) {
                 table.set_obsolete();
             }
         }
-        drop(old);
         Ok(())
     }
 
@@ -426,7 +423,7 @@ impl Store for Lsm {
 
     fn get(&self, key: &[u8], at: Revision) -> Result<Option<Row>> {
         let at = self.readable(at);
-        let version = self.version();
+        let version = self.current.load();
         let hidden_below = version.hidden_below(key, at);
         let visible = |found: Found| {
             if found.revision < hidden_below {
@@ -470,19 +467,19 @@ impl Store for Lsm {
     }
 
     fn memtable_bytes(&self) -> usize {
-        self.current.read().active.bytes()
+        self.current.load().active.bytes()
     }
 
     fn stalled(&self) -> bool {
-        let current = self.current.read();
+        let current = self.current.load();
         current.frozen.len() >= self.options.frozen_max.max(1)
             || current.levels.level(0).len() >= self.stall_tables()
     }
 
     fn freeze(&self, checkpoint: Bytes) {
         let _writing = self.writing.lock();
-        let mut current = self.current.write();
-        let mut next = Version::clone(&current);
+        let _changing = self.changing.lock();
+        let mut next = Version::clone(&self.current.load());
         let memtable = std::mem::replace(&mut next.active, Arc::new(Memtable::new()));
         next.frozen.insert(
             0,
@@ -491,7 +488,7 @@ impl Store for Lsm {
                 checkpoint,
             },
         );
-        *current = Arc::new(next);
+        self.current.store(Arc::new(next));
     }
 
     fn flush(&self) -> Result<bool> {
@@ -525,14 +522,14 @@ impl Store for Lsm {
     }
 
     fn checkpoint(&self) -> Option<Bytes> {
-        self.current.read().checkpoint.clone()
+        self.current.load().checkpoint.clone()
     }
 
     fn compact_step(&self, floor: Revision) -> Result<bool> {
         let mut compacting = self.compacting.lock();
         self.check_running()?;
         // Taken out, so that an error drops it and its unfinished files.
-        let mut running = if let Some(running) = compacting.running.take() {
+        let mut running = if let Some(running) = compacting.take() {
             running
         } else {
             let version = self.version();
@@ -541,7 +538,7 @@ impl Store for Lsm {
                 self.drop_leftovers(leftovers)?;
                 return Ok(true);
             }
-            let Some(plan) = compacting.picker.pick(&version, floor, &self.options) else {
+            let Some(plan) = pick(&version, floor, &self.options) else {
                 return Ok(false);
             };
             if plan.is_move() {
@@ -556,7 +553,7 @@ impl Store for Lsm {
             self.finish_compaction(*running)?;
             self.counters.compactions.fetch_add(1, Ordering::Relaxed);
         } else {
-            compacting.running = Some(running);
+            *compacting = Some(running);
         }
         Ok(true)
     }
@@ -606,7 +603,7 @@ impl fmt::Debug for Lsm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lsm")
             .field("dir", &self.folder.path)
-            .field("version", &self.current.read())
+            .field("version", &self.current.load())
             .finish_non_exhaustive()
     }
 }

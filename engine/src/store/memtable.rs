@@ -1,7 +1,7 @@
 //! The newest rows, in memory, in order.
 //!
 //! A skip list: the one writer inserts while any number of readers walk, and nobody waits.
-//! Each row is copied into one buffer, key then value, so that the memory counted is the memory
+//! Each row is copied into a chunk of the memtable's own, so that the memory counted is the memory
 //! held: a slice of a large request would keep all of it alive.
 
 use std::borrow::Borrow;
@@ -11,10 +11,10 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering as Memory};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use crossbeam_skiplist::SkipMap;
 use crossbeam_skiplist::map::Entry;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use super::deleted::{DeletedRange, DeletedRanges};
 use super::iter::Direction;
@@ -22,8 +22,11 @@ use super::key::Place;
 use super::row::{Found, RowParts, RowWrite, StoredRow, StoredValue, ValueParts};
 use crate::ids::Revision;
 
-/// What a row costs beyond its key and value: its node, its buffers' headers.
-const ROW_OVERHEAD_BYTES: usize = 128;
+/// What a row costs beyond its bytes: its node in the skip list, and the allocator's share.
+const ROW_OVERHEAD_BYTES: usize = 96;
+
+/// Rows are copied into chunks of this size; a larger one has a chunk for itself.
+const CHUNK_BYTES: usize = 64 << 10;
 
 /// Rows fetched from the skip list at once: few at first, for the many short scans.
 const BATCH_FIRST: usize = 4;
@@ -31,7 +34,8 @@ const BATCH_MAX: usize = 64;
 
 /// Versions of rows, ordered by [`Place`].
 pub(super) struct Memtable {
-    rows: SkipMap<Record, Option<Life>>,
+    rows: SkipMap<Record, ()>,
+    chunk: Mutex<BytesMut>,
     deleted: RwLock<DeletedRanges>,
     /// Spares readers the lock while no range was deleted.
     any_deleted: AtomicBool,
@@ -39,27 +43,37 @@ pub(super) struct Memtable {
     count: AtomicU64,
 }
 
-/// A version's key and value in one buffer. The key's beginning is here once more: it decides
-/// most comparisons, without a look into the buffer.
+/// A version: its head, its key, its value, in a piece of a chunk. The key's beginning is here once
+/// more: it decides most comparisons, without a look into the chunk.
 #[derive(Clone)]
 struct Record {
     beginning: u128,
     bytes: Bytes,
-    key_len: usize,
-    revision: Revision,
 }
 
-/// What a version knows beside its value; a tombstone has none.
+/// What stands before a version's key.
+#[derive(Clone, Copy)]
+struct Head {
+    revision: Revision,
+    key_len: u32,
+    /// What a version knows beside its value; a tombstone has none.
+    life: Option<Life>,
+}
+
 #[derive(Clone, Copy)]
 struct Life {
     create_revision: Revision,
     version: u64,
 }
 
+/// `revision:u64 key_len:u32 alive:u8 create_revision:u64 version:u64`
+const HEAD_BYTES: usize = 8 + 4 + 1 + 8 + 8;
+
 impl Memtable {
     pub(super) fn new() -> Self {
         Self {
             rows: SkipMap::new(),
+            chunk: Mutex::default(),
             deleted: RwLock::default(),
             any_deleted: AtomicBool::new(false),
             bytes: AtomicUsize::new(0),
@@ -70,23 +84,35 @@ impl Memtable {
     /// Keeps a version; the one it replaces, at the same place, is forgotten.
     pub(super) fn insert(&self, revision: Revision, write: &RowWrite) {
         let value = write.value.as_ref().map_or(&[][..], |row| &row.value);
-        let mut bytes = BytesMut::with_capacity(write.key.len() + value.len());
-        bytes.put_slice(&write.key);
-        bytes.put_slice(value);
-        let cost = bytes.len() + ROW_OVERHEAD_BYTES;
+        let head = Head {
+            revision,
+            key_len: u32::try_from(write.key.len()).expect("rows end far below 4 GiB"),
+            life: write.value.as_ref().map(|row| Life {
+                create_revision: row.create_revision,
+                version: row.version,
+            }),
+        };
         let record = Record {
             beginning: beginning(&write.key),
-            bytes: bytes.freeze(),
-            key_len: write.key.len(),
-            revision,
+            bytes: self.copy(head, &write.key, value),
         };
-        let life = write.value.as_ref().map(|row| Life {
-            create_revision: row.create_revision,
-            version: row.version,
-        });
-        self.rows.insert(record, life);
+        let cost = record.bytes.len() + ROW_OVERHEAD_BYTES;
+        self.rows.insert(record, ());
         self.bytes.fetch_add(cost, Memory::Relaxed);
         self.count.fetch_add(1, Memory::Relaxed);
+    }
+
+    /// Copies a version into the chunk, or into a new one.
+    fn copy(&self, head: Head, key: &[u8], value: &[u8]) -> Bytes {
+        let len = HEAD_BYTES + key.len() + value.len();
+        let mut chunk = self.chunk.lock();
+        if chunk.capacity() < len {
+            *chunk = BytesMut::with_capacity(len.max(CHUNK_BYTES));
+        }
+        head.put(&mut chunk);
+        chunk.put_slice(key);
+        chunk.put_slice(value);
+        chunk.split().freeze()
     }
 
     /// Hides what was written in a range below a revision, here and in older places.
@@ -121,9 +147,10 @@ impl Memtable {
         let probe = Place { key, revision: at };
         let entry = self.lower_bound(Bound::Included(&probe))?;
         let record = entry.key();
+        let head = record.head();
         (record.key() == key).then(|| Found {
-            revision: record.revision,
-            row: record.row(*entry.value()),
+            revision: head.revision,
+            row: record.row(head),
         })
     }
 
@@ -139,7 +166,7 @@ impl Memtable {
     ) -> Result<(), E> {
         for entry in &self.rows {
             let record = entry.key();
-            let row = entry.value().map(|life| RowParts {
+            let row = record.head().life.map(|life| RowParts {
                 value: ValueParts::Inline(record.value()),
                 create_revision: life.create_revision,
                 version: life.version,
@@ -149,13 +176,13 @@ impl Memtable {
         Ok(())
     }
 
-    fn lower_bound(&self, bound: Bound<&Place<'_>>) -> Option<Entry<'_, Record, Option<Life>>> {
+    fn lower_bound(&self, bound: Bound<&Place<'_>>) -> Option<Entry<'_, Record, ()>> {
         let bound = bound.map(|place| Probe::new(*place));
         self.rows
             .lower_bound::<dyn Placed + '_>(bound.as_ref().map(|probe| probe as &dyn Placed))
     }
 
-    fn upper_bound(&self, bound: Bound<&Place<'_>>) -> Option<Entry<'_, Record, Option<Life>>> {
+    fn upper_bound(&self, bound: Bound<&Place<'_>>) -> Option<Entry<'_, Record, ()>> {
         let bound = bound.map(|place| Probe::new(*place));
         self.rows
             .upper_bound::<dyn Placed + '_>(bound.as_ref().map(|probe| probe as &dyn Placed))
@@ -176,7 +203,7 @@ impl fmt::Debug for Memtable {
 pub(super) struct MemtableCursor {
     memtable: Arc<Memtable>,
     direction: Direction,
-    batch: Vec<(Record, Option<Life>)>,
+    batch: Vec<Record>,
     position: usize,
     batch_size: usize,
 }
@@ -205,21 +232,19 @@ impl MemtableCursor {
     }
 
     pub(super) fn place(&self) -> Option<Place<'_>> {
-        self.batch
-            .get(self.position)
-            .map(|(record, _)| record.place())
+        self.batch.get(self.position).map(Record::place)
     }
 
     pub(super) fn key(&self) -> Bytes {
         self.batch
             .get(self.position)
-            .map(|(record, _)| record.bytes.slice(..record.key_len))
+            .map(|record| record.bytes.slice_ref(record.key()))
             .unwrap_or_default()
     }
 
     pub(super) fn row(&self) -> Option<StoredRow> {
-        let (record, life) = self.batch.get(self.position)?;
-        record.row(*life)
+        let record = self.batch.get(self.position)?;
+        record.row(record.head())
     }
 
     pub(super) fn advance(&mut self) {
@@ -227,7 +252,7 @@ impl MemtableCursor {
         if self.position < self.batch.len() || self.batch.len() < self.batch_size {
             return;
         }
-        if let Some((last, _)) = self.batch.last().cloned() {
+        if let Some(last) = self.batch.last().cloned() {
             self.batch_size = (self.batch_size * 2).min(BATCH_MAX);
             self.fill(Bound::Excluded(&last.place()));
         }
@@ -243,7 +268,7 @@ impl MemtableCursor {
             self.memtable.upper_bound(from)
         };
         while let Some(found) = entry {
-            self.batch.push((found.key().clone(), *found.value()));
+            self.batch.push(found.key().clone());
             if self.batch.len() == self.batch_size {
                 return;
             }
@@ -252,18 +277,52 @@ impl MemtableCursor {
     }
 }
 
+impl Head {
+    fn put(self, out: &mut BytesMut) {
+        let life = self.life.unwrap_or(Life {
+            create_revision: Revision(0),
+            version: 0,
+        });
+        out.put_u64_le(self.revision.0);
+        out.put_u32_le(self.key_len);
+        out.put_u8(u8::from(self.life.is_some()));
+        out.put_u64_le(life.create_revision.0);
+        out.put_u64_le(life.version);
+    }
+
+    fn get(mut bytes: &[u8]) -> Self {
+        let revision = Revision(bytes.get_u64_le());
+        let key_len = bytes.get_u32_le();
+        let alive = bytes.get_u8() == 1;
+        let life = Life {
+            create_revision: Revision(bytes.get_u64_le()),
+            version: bytes.get_u64_le(),
+        };
+        Self {
+            revision,
+            key_len,
+            life: alive.then_some(life),
+        }
+    }
+}
+
 impl Record {
+    fn head(&self) -> Head {
+        Head::get(&self.bytes)
+    }
+
     fn key(&self) -> &[u8] {
-        &self.bytes[..self.key_len]
+        let key_len = (&self.bytes[8..12]).get_u32_le() as usize;
+        &self.bytes[HEAD_BYTES..HEAD_BYTES + key_len]
     }
 
     fn value(&self) -> &[u8] {
-        &self.bytes[self.key_len..]
+        &self.bytes[HEAD_BYTES + self.key().len()..]
     }
 
-    fn row(&self, life: Option<Life>) -> Option<StoredRow> {
-        life.map(|life| StoredRow {
-            value: StoredValue::Inline(self.bytes.slice(self.key_len..)),
+    fn row(&self, head: Head) -> Option<StoredRow> {
+        head.life.map(|life| StoredRow {
+            value: StoredValue::Inline(self.bytes.slice_ref(self.value())),
             create_revision: life.create_revision,
             version: life.version,
         })
@@ -315,7 +374,7 @@ impl Placed for Record {
     fn place(&self) -> Place<'_> {
         Place {
             key: self.key(),
-            revision: self.revision,
+            revision: Revision((&self.bytes[..8]).get_u64_le()),
         }
     }
 }
@@ -381,11 +440,14 @@ mod tests {
     use super::*;
 
     fn record(key: &[u8], revision: u64) -> Record {
+        let head = Head {
+            revision: Revision(revision),
+            key_len: u32::try_from(key.len()).expect("a short key"),
+            life: None,
+        };
         Record {
             beginning: beginning(key),
-            bytes: Bytes::copy_from_slice(key),
-            key_len: key.len(),
-            revision: Revision(revision),
+            bytes: Memtable::new().copy(head, key, b"value"),
         }
     }
 

@@ -40,6 +40,7 @@ mod version;
 
 mod blob;
 mod deleted;
+mod heads;
 mod iter;
 mod memtable;
 mod table;

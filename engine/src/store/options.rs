@@ -39,14 +39,14 @@ pub struct StoreOptions {
 impl Default for StoreOptions {
     fn default() -> Self {
         Self {
-            memtable_bytes: 16 << 20,
+            memtable_bytes: 32 << 20,
             table_bytes: 16 << 20,
             block_bytes: 4 << 10,
             compression: Compression::default(),
-            blob_bytes: 64 << 10,
-            level_base_bytes: 64 << 20,
-            l0_tables: 4,
-            l0_stall_tables: 20,
+            blob_bytes: 4 << 10,
+            level_base_bytes: 128 << 20,
+            l0_tables: 8,
+            l0_stall_tables: 24,
             frozen_max: 2,
         }
     }

@@ -3,11 +3,13 @@
 //! A [`Version`] is never changed. Readers take the newest one under a lock held for one
 //! reference count, then work undisturbed; freeze, flush and compaction put a new one in place.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::deleted::DeletedRanges;
+use super::heads::KeyHeads;
 use super::memtable::Memtable;
 use super::table::{Properties, Table};
 use crate::ids::Revision;
@@ -66,7 +68,38 @@ pub(super) struct Levels {
 }
 
 /// Tables of one level; shared, so that a scan takes them all for one reference count.
-pub(super) type Level = Arc<Vec<Arc<Table>>>;
+pub(super) type Level = Arc<Tables>;
+
+/// Tables in order, and, below L0, searchable by key.
+#[derive(Debug, Default)]
+pub(super) struct Tables {
+    tables: Vec<Arc<Table>>,
+    /// Of their largest keys.
+    heads: KeyHeads,
+}
+
+impl Tables {
+    /// Tables in key order that share no key.
+    pub(super) fn new(tables: Vec<Arc<Table>>) -> Self {
+        let heads = KeyHeads::new(tables.iter().map(|table| &table.properties.largest[..]));
+        Self { tables, heads }
+    }
+
+    /// How many tables lie before a key as a whole.
+    pub(super) fn before(&self, key: &[u8]) -> usize {
+        let narrow = self.heads.narrow(key);
+        let before = |table: &Arc<Table>| table.properties.largest < key;
+        narrow.start + self.tables[narrow].partition_point(before)
+    }
+}
+
+impl Deref for Tables {
+    type Target = [Arc<Table>];
+
+    fn deref(&self) -> &[Arc<Table>] {
+        &self.tables
+    }
+}
 
 impl Levels {
     /// Puts tables into their levels, and in order.
@@ -75,10 +108,25 @@ impl Levels {
         for (level, table) in tables {
             levels[level].push(table);
         }
-        Self {
-            levels: levels.map(Arc::new),
+        for (number, tables) in levels.iter_mut().enumerate() {
+            if number == 0 {
+                tables.sort_unstable_by_key(|table| std::cmp::Reverse(table.id));
+            } else {
+                tables.sort_unstable_by(|a, b| a.properties.smallest.cmp(&b.properties.smallest));
+            }
         }
-        .sorted()
+        let mut levels = levels.into_iter();
+        let newest_first = Tables {
+            tables: levels.next().unwrap_or_default(),
+            heads: KeyHeads::default(),
+        };
+        let deeper = levels.map(|tables| Arc::new(Tables::new(tables)));
+        let levels: Vec<Level> = std::iter::once(Arc::new(newest_first))
+            .chain(deeper)
+            .collect();
+        Self {
+            levels: levels.try_into().expect("as many as there were"),
+        }
     }
 
     pub(super) fn level(&self, level: usize) -> &Level {
@@ -115,29 +163,17 @@ impl Levels {
             })
         })
     }
-
-    fn sorted(mut self) -> Self {
-        for (number, level) in self.levels.iter_mut().enumerate() {
-            let tables = Arc::make_mut(level);
-            if number == 0 {
-                tables.sort_unstable_by_key(|table| std::cmp::Reverse(table.id));
-            } else {
-                tables.sort_unstable_by(|a, b| a.properties.smallest.cmp(&b.properties.smallest));
-            }
-        }
-        self
-    }
 }
 
 /// The one table of a level below L0 that may hold a key.
 pub(super) fn table_of<'a>(level: &'a Level, key: &[u8]) -> Option<&'a Arc<Table>> {
-    let table = level.get(level.partition_point(|table| table.properties.largest < key))?;
+    let table = level.get(level.before(key))?;
     table.properties.covers(key).then_some(table)
 }
 
 /// The tables of a level below L0 that share keys with the given bounds.
 pub(super) fn tables_within<'a>(level: &'a Level, bounds: &Properties) -> &'a [Arc<Table>] {
-    let from = level.partition_point(|table| table.properties.largest < bounds.smallest);
+    let from = level.before(&bounds.smallest);
     let until = level.partition_point(|table| table.properties.smallest <= bounds.largest);
     level.get(from..until).unwrap_or_default()
 }

@@ -256,7 +256,7 @@ fn parse_commit(line: &Line) -> Fallible<Command> {
                 value: bytes,
             }),
             "delete" => commit.ops.push(Op::Delete { row: row() }),
-            "delete-range" => commit.ops.push(delete_range(space, &key, value)),
+            "delete-range" => commit.ops.push(delete_range(space, key, value)),
             "publish" => commit.ops.push(publish(space.to_owned(), key, value)),
             "offset" => {
                 let (partition, group) = key.split_once('/').ok_or("topic/partition/group")?;

@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use crate::codec::{DecodeError, Decoder, Encoder};
 use crate::ids::Revision;
+use crate::store::heads::KeyHeads;
 use crate::store::key::Place;
 
 /// Collects the blocks of a table that is being written.
@@ -56,6 +57,7 @@ impl BlockSpan {
 #[derive(Debug)]
 pub(super) struct Index {
     blocks: Vec<IndexEntry>,
+    heads: KeyHeads,
     key_bytes: usize,
 }
 
@@ -97,7 +99,12 @@ impl Index {
         if !ordered || blocks.is_empty() {
             return Err(input.error("blocks", "are not in order"));
         }
-        Ok(Self { blocks, key_bytes })
+        let heads = KeyHeads::new(blocks.iter().map(|entry| &entry.separator[..]));
+        Ok(Self {
+            blocks,
+            heads,
+            key_bytes,
+        })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -111,12 +118,14 @@ impl Index {
     /// The only block that may hold the first version at or behind `target`; the count of
     /// blocks if that is behind all of them.
     pub(super) fn find(&self, target: Place<'_>) -> usize {
-        self.blocks.partition_point(|entry| entry.place() < target)
+        let narrow = self.heads.narrow(target.key);
+        let before = |entry: &IndexEntry| entry.place() < target;
+        narrow.start + self.blocks[narrow].partition_point(before)
     }
 
     /// Bytes of memory held, by estimate.
     pub(super) fn bytes(&self) -> usize {
-        self.key_bytes + self.blocks.len() * size_of::<IndexEntry>()
+        self.key_bytes + self.heads.bytes() + self.blocks.len() * size_of::<IndexEntry>()
     }
 }
 
