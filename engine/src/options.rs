@@ -31,7 +31,7 @@ pub struct Options {
     /// Size at which a table is cut, bytes. Default 16 MiB.
     pub table_bytes: u64,
     /// Size of the first sorted level, bytes; each further one is ten times larger.
-    /// Default 128 MiB.
+    /// Default 256 MiB.
     pub level_base_bytes: u64,
     /// How blocks of new tables are stored: `lz4` or `none`. Default `lz4`.
     pub compression: Compression,
@@ -59,7 +59,7 @@ impl Default for Options {
             checkpoint_bytes: u64::from(64 * MIB),
             memtable_bytes: 32 * MIB as usize,
             table_bytes: u64::from(16 * MIB),
-            level_base_bytes: u64::from(128 * MIB),
+            level_base_bytes: u64::from(256 * MIB),
             compression: Compression::default(),
             blob_threshold_bytes: 4 * 1024,
             compaction_bytes_per_second: u64::from(64 * MIB),

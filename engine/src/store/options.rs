@@ -44,7 +44,7 @@ impl Default for StoreOptions {
             block_bytes: 4 << 10,
             compression: Compression::default(),
             blob_bytes: 4 << 10,
-            level_base_bytes: 128 << 20,
+            level_base_bytes: 256 << 20,
             l0_tables: 8,
             l0_stall_tables: 24,
             frozen_max: 2,

@@ -136,7 +136,8 @@ impl Shared {
 
     /// Puts an entry's rows into the store, and freezes the memtable when it is full.
     fn apply(&self, index: u64, body: &Bytes) -> Result<()> {
-        self.store.write(Revision(index), &decode(body)?)?;
+        let (rows, deleted) = decode(body)?;
+        self.store.write(Revision(index), &rows, &deleted)?;
         self.applied.store(index, Ordering::Release);
         if self.store.memtable_bytes() >= self.memtable_bytes && !self.hold.load(Ordering::Relaxed)
         {
@@ -252,16 +253,6 @@ impl Shared {
         let _writing = self.writing.lock();
         self.freeze(self.applied.load(Ordering::Acquire));
     }
-
-    /// The keys of a prefix, as they stand in the store.
-    fn prefix(&self, prefix: u8) -> Result<Vec<Key>> {
-        let range = KeyRange::prefix(Bytes::from([&KEYSPACE[..], &[prefix]].concat()));
-        let mut keys = Vec::new();
-        for row in self.store.scan(range, Revision(u64::MAX), false)? {
-            keys.push(row?.0[KEYSPACE.len()..].try_into()?);
-        }
-        Ok(keys)
-    }
 }
 
 impl Engine for Ours {
@@ -308,13 +299,10 @@ impl Engine for Ours {
         Ok(seen)
     }
 
-    /// Point tombstones; to be replaced by a range tombstone once the store has one.
     fn delete_prefix(&self, prefix: u8) -> Result<()> {
-        for keys in self.shared.prefix(prefix)?.chunks(BATCH_ROWS as usize) {
-            let rows: Vec<_> = keys.iter().map(|key| (*key, None)).collect();
-            self.shared.write(&rows, false)?;
-        }
-        Ok(())
+        let mut key = [0; KEY_BYTES];
+        key[0] = prefix;
+        self.shared.write(&[(key, None)], false)
     }
 
     fn compact(&mut self) -> Result<()> {
@@ -414,6 +402,7 @@ fn store_key(key: &Key) -> [u8; KEYSPACE.len() + KEY_BYTES] {
 }
 
 /// `row = key len:u32 value`, len `u32::MAX` for a tombstone.
+/// Rows; one without a value stands for all that share its key's first byte, which are deleted.
 fn encode(rows: &[(Key, Option<&[u8]>)]) -> Result<Bytes> {
     let values = rows.iter().map(|(_, value)| value.map_or(0, <[u8]>::len));
     let heads = rows.len() * (KEYSPACE.len() + KEY_BYTES + 4);
@@ -427,9 +416,10 @@ fn encode(rows: &[(Key, Option<&[u8]>)]) -> Result<Bytes> {
 }
 
 /// Rows that share the entry's memory, as a replica decodes them.
-fn decode(body: &Bytes) -> Result<Vec<RowWrite>> {
+fn decode(body: &Bytes) -> Result<(Vec<RowWrite>, Vec<KeyRange>)> {
     const HEAD: usize = KEYSPACE.len() + KEY_BYTES + 4;
     let mut rows = Vec::with_capacity(BATCH_ROWS as usize);
+    let mut deleted = Vec::new();
     let mut at = 0;
     while at < body.len() {
         ensure!(body.len() - at >= HEAD, "a row is cut off");
@@ -437,7 +427,7 @@ fn decode(body: &Bytes) -> Result<Vec<RowWrite>> {
         let len = u32::from_le_bytes(body[at + HEAD - 4..at + HEAD].try_into()?);
         at += HEAD;
         if len == u32::MAX {
-            rows.push(RowWrite { key, value: None });
+            deleted.push(KeyRange::prefix(key.slice(..=KEYSPACE.len())));
             continue;
         }
         let end = at + len as usize;
@@ -452,5 +442,5 @@ fn decode(body: &Bytes) -> Result<Vec<RowWrite>> {
         });
         at = end;
     }
-    Ok(rows)
+    Ok((rows, deleted))
 }
