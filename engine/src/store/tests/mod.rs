@@ -5,6 +5,7 @@ mod crash;
 mod damage;
 mod deletions;
 mod model;
+mod space;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;

@@ -1,0 +1,51 @@
+//! How much disk rows take that are written again and again.
+
+use super::*;
+
+const ROWS: u64 = 10_000;
+const TIMES: u64 = 100;
+const VALUE_BYTES: usize = 100;
+
+fn disk_bytes(env: &Env) -> u64 {
+    let names = file_names(&env.vfs, &dir());
+    let sizes = names.iter().map(|name| {
+        let file = env.vfs.open(&dir().join(name), OpenMode::Read);
+        file.expect("the file is there").len().expect("a length")
+    });
+    sizes.sum()
+}
+
+/// what a hundred overwrites leave is at most three times what is alive.
+#[test]
+fn a_hundred_overwrites_leave_at_most_three_times_the_live_rows() {
+    let env = Env::memory();
+    let options = StoreOptions {
+        memtable_bytes: 4 << 20,
+        table_bytes: 1 << 20,
+        compression: Compression::None,
+        level_base_bytes: 8 << 20,
+        ..StoreOptions::default()
+    };
+    let store = open(&env, options.clone());
+    let mut revision = 0;
+    let mut most = 0;
+    for time in 0..TIMES {
+        for first in (0..ROWS).step_by(100) {
+            revision += 1;
+            let row = |n: u64| put(&format!("row/{n:06}"), &format!("{time:0>VALUE_BYTES$}"));
+            let rows: Vec<_> = (first..first + 100).map(row).collect();
+            store
+                .write(Revision(revision), &rows, &[])
+                .expect("the store runs");
+            if store.memtable_bytes() >= options.memtable_bytes {
+                store.freeze(blob(revision));
+                store.flush().expect("the disk works");
+                compact_all(&store, revision);
+                most = most.max(disk_bytes(&env));
+            }
+        }
+    }
+    let live = ROWS * (10 + VALUE_BYTES as u64);
+    assert!(most <= 3 * live, "{most} bytes for {live} of rows");
+    assert!(most > live / 2, "the rows are on the disk at all: {most}");
+}
