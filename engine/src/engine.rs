@@ -266,8 +266,25 @@ impl Inner {
             log_id,
             body: payload.encode(),
         };
-        self.log.append_wait(GROUP, vec![Write::Entry(entry)])?;
+        let appended = self.log.append_wait(GROUP, vec![Write::Entry(entry)]);
+        if let Err(error) = appended {
+            if error.kind() == ErrorKind::Full {
+                self.make_room();
+            }
+            return Err(error);
+        }
         self.replica.apply(log_id, &payload)
+    }
+
+    /// The log has no room even for a delete: behind a checkpoint its segments can be used again.
+    fn make_room(&self) {
+        let view = self.replica.view();
+        if view.applied == view.checkpoint {
+            return;
+        }
+        if let Err(error) = self.replica.begin_checkpoint() {
+            tracing::debug!(%error, "begin a checkpoint for room in the log");
+        }
     }
 }
 
