@@ -68,12 +68,13 @@ async fn wait_and_announce(group: &Group, command: &Command) -> Answer {
     if group.leads() {
         return match timeout(
             group.timings.request,
-            group.batcher.propose(command.clone()),
+            group.propose(command.clone()),
         )
         .await
         {
             Ok(Ok(outcome)) => answer(outcome),
             Ok(Err(Error::NotLeader { .. } | Error::Overloaded)) => Answer::NotYet,
+            Ok(Err(error)) if error.is_disk_full() => Answer::NotYet,
             Ok(Err(_)) | Err(_) => Answer::Unknown,
         };
     }

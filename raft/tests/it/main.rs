@@ -1,6 +1,7 @@
 //! Whole nodes in one process, over loopback ports and disks in memory.
 
 mod cluster;
+mod full;
 
 mod batching;
 mod groups;
