@@ -211,33 +211,36 @@ impl DiskWatch {
 
     /// The disk refused a write: the node is read-only until it no longer does.
     pub fn note_refused(&self) {
-        self.inner.refused();
-        // The figures may have changed since the last look.
-        if let Some(job) = &*self.inner.job.lock() {
-            job.wake();
+        let known = {
+            let mut measured = self.inner.measured.lock();
+            measured.refused_rounds = REFUSED_ROUNDS;
+            measured.state == DiskState::ReadOnly
+        };
+        if !known {
+            let space = self.inner.look();
+            let mut measured = self.inner.measured.lock();
+            measured.space = space.or(measured.space);
+            self.inner.change(&mut measured, DiskState::ReadOnly);
         }
     }
 }
 
 impl Inner {
-    fn refused(&self) {
-        let mut measured = self.measured.lock();
-        measured.refused_rounds = REFUSED_ROUNDS;
-        self.change(&mut measured, DiskState::ReadOnly);
+    /// Asks the disk for its figures; without a lock, as a disk may take its time.
+    fn look(&self) -> Option<Space> {
+        let watched = self.watched.get()?;
+        let space = self.vfs.space(&watched.dir);
+        // The last figures stay: a disk that cannot be asked shows soon enough.
+        space
+            .inspect_err(|error| tracing::warn!(%error, "measure the room on the disk"))
+            .ok()
     }
 
     fn measure(&self) {
-        let Some(watched) = self.watched.get() else {
-            return;
-        };
-        let space = self.vfs.space(&watched.dir);
+        let space = self.look();
         let mut measured = self.measured.lock();
+        measured.space = space.or(measured.space);
         measured.refused_rounds = measured.refused_rounds.saturating_sub(1);
-        match space {
-            Ok(space) => measured.space = Some(space),
-            // The last figures stay: a disk that cannot be asked shows soon enough.
-            Err(error) => tracing::warn!(%error, "measure the room on the disk"),
-        }
         let state = match measured.space {
             _ if measured.refused_rounds > 0 => DiskState::ReadOnly,
             Some(space) => self.marks.judge(measured.state, space),
