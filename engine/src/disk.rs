@@ -209,6 +209,11 @@ impl DiskWatch {
         Err(Error::new(ErrorKind::Full, self.inner.explain(status)))
     }
 
+    /// Measures out of turn: much was written.
+    pub fn measure(&self) {
+        self.inner.measure();
+    }
+
     /// The disk refused a write: the node is read-only until it no longer does.
     pub fn note_refused(&self) {
         let known = {
@@ -236,11 +241,16 @@ impl Inner {
             .ok()
     }
 
+    /// One regular measurement more since a write was refused.
+    fn pass_round(&self) {
+        let mut measured = self.measured.lock();
+        measured.refused_rounds = measured.refused_rounds.saturating_sub(1);
+    }
+
     fn measure(&self) {
         let space = self.look();
         let mut measured = self.measured.lock();
         measured.space = space.or(measured.space);
-        measured.refused_rounds = measured.refused_rounds.saturating_sub(1);
         let state = match measured.space {
             _ if measured.refused_rounds > 0 => DiskState::ReadOnly,
             Some(space) => self.marks.judge(measured.state, space),
@@ -340,6 +350,7 @@ impl Job for Measure {
     fn step(&mut self) -> Step {
         match self.0.upgrade() {
             Some(inner) if !inner.measured.lock().stopping => {
+                inner.pass_round();
                 inner.measure();
                 Step::IdleFor(MEASURE_EVERY)
             }

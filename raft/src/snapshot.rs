@@ -68,7 +68,9 @@ async fn fresh(replica: &Replica) -> io::Result<()> {
         let replica = replica.clone();
         let begun = blocking(move || match replica.begin_checkpoint() {
             Err(error) if error.kind() == engine::ErrorKind::Full => Ok(false),
-            begun => begun.and_then(|()| replica.wait_for_checkpoint()).map(|()| true),
+            begun => begun
+                .and_then(|()| replica.wait_for_checkpoint())
+                .map(|()| true),
         });
         if begun.await? {
             return Ok(());

@@ -48,7 +48,11 @@ pub(crate) async fn keep_house(group: Arc<Group>, log: Log) {
             .into_iter()
             .find_map(|(id, behind)| (id == group.id).then_some(behind));
         // Without room for another segment, those behind a checkpoint are used again.
-        let behind_max = if log.is_short() { 1 } else { SEGMENTS_BEHIND_MAX };
+        let behind_max = if log.is_short() {
+            1
+        } else {
+            SEGMENTS_BEHIND_MAX
+        };
         if behind.is_none_or(|behind| behind < behind_max) {
             continue;
         }

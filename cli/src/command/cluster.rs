@@ -196,7 +196,10 @@ impl Report for ClusterShown {
             None => "nobody leads: a majority of the voters must be up".to_owned(),
         };
         let mut text = format!("{}\ncluster {cluster}; {leader}", lines(&nodes));
-        let full = self.nodes.iter().filter(|node| node.disk.as_deref() == Some("read-only"));
+        let full = self
+            .nodes
+            .iter()
+            .filter(|node| node.disk.as_deref() == Some("read-only"));
         for node in full.filter_map(|node| node.node) {
             text = format!(
                 "{text}\nthe disk of node {node} is full: enlarge it, or free space on it, but \

@@ -50,6 +50,7 @@ impl Job for Checkpoint {
             Err(error) => return failed(&inner, error),
         };
         inner.freezing.lock().pop_front();
+        inner.shared.disk.measure();
         inner.disk_refused.store(false, Ordering::Release);
         drop(guard);
         inner.flushed.notify_all();

@@ -72,7 +72,10 @@ impl Written {
     /// One row of 64 KiB.
     async fn put(&mut self, client: &Client) -> Result<(), Error> {
         let (key, number) = (format!("row-{:06}", self.next), self.next);
-        client.kv().put(KEYSPACE, key.clone(), value(number)).await?;
+        client
+            .kv()
+            .put(KEYSPACE, key.clone(), value(number))
+            .await?;
         self.next += 1;
         self.rows.insert(key, number);
         Ok(())
@@ -191,7 +194,10 @@ async fn a_full_disk_refuses_writes_until_there_is_room() {
     let ballast = folder.path().join("ballast");
     fill(&ballast);
     until(&cluster, |status| {
-        status.disk.as_ref().is_some_and(|disk| disk.free_bytes < 4096)
+        status
+            .disk
+            .as_ref()
+            .is_some_and(|disk| disk.free_bytes < 4096)
     })
     .await;
     assert_refused(&client, &mut written).await;

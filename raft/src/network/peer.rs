@@ -99,9 +99,7 @@ impl Peer {
             | Code::FailedPrecondition
             | Code::NotFound
             | Code::Unimplemented
-            | Code::ResourceExhausted => {
-                RPCError::Unreachable(Unreachable::new(status))
-            }
+            | Code::ResourceExhausted => RPCError::Unreachable(Unreachable::new(status)),
             _ => RPCError::Network(NetworkError::new(status)),
         }
     }

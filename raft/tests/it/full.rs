@@ -123,7 +123,10 @@ async fn a_full_follower(entries_kept: u64) {
         applied(node) < applied(leader),
         "it does not take what it could not keep"
     );
-    assert_eq!(node.leader(GROUP).map(|(id, _)| id), Some(leader.status().node));
+    assert_eq!(
+        node.leader(GROUP).map(|(id, _)| id),
+        Some(leader.status().node)
+    );
 
     disks[&full].make_room();
     until("the room is noticed", || {

@@ -1,9 +1,9 @@
 //! Whole nodes in one process, over loopback ports and disks in memory.
 
 mod cluster;
-mod full;
 
 mod batching;
+mod full;
 mod groups;
 mod leadership;
 mod membership;

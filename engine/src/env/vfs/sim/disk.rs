@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use super::{Call, Hit, power_is_off};
 use super::tree::{InodeId, Tree};
+use super::{Call, Hit, power_is_off};
 use crate::env::rng::SeededRng;
 
 /// Keeps these choices apart from those that others draw from the same seed.

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::disk::{Disk, Extent};
-use super::{Call, power_is_off};
 use super::tree::InodeId;
+use super::{Call, power_is_off};
 use crate::env::vfs::File;
 
 pub(super) struct Handle {
@@ -51,11 +51,15 @@ impl Handle {
 
 impl File for Handle {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.call(Call::Read, |disk, _| Ok(disk.tree.file(self.id)?.read_at(buf, offset)))
+        self.call(Call::Read, |disk, _| {
+            Ok(disk.tree.file(self.id)?.read_at(buf, offset))
+        })
     }
 
     fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
-        self.change(Call::Write, |disk, extent| disk.write(self.id, buf, offset, extent))
+        self.change(Call::Write, |disk, extent| {
+            disk.write(self.id, buf, offset, extent)
+        })
     }
 
     fn sync_data(&self) -> io::Result<()> {

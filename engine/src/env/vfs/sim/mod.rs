@@ -258,7 +258,9 @@ impl Vfs for SimVfs {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        self.call(Call::Remove, path, |disk, _| disk.tree.remove_file(&names(path)?))
+        self.call(Call::Remove, path, |disk, _| {
+            disk.tree.remove_file(&names(path)?)
+        })
     }
 
     fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
@@ -275,11 +277,15 @@ impl Vfs for SimVfs {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.call(Call::Rename, from, |disk, _| disk.tree.rename(&names(from)?, &names(to)?))
+        self.call(Call::Rename, from, |disk, _| {
+            disk.tree.rename(&names(from)?, &names(to)?)
+        })
     }
 
     fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.call(Call::HardLink, from, |disk, _| disk.tree.hard_link(&names(from)?, &names(to)?))
+        self.call(Call::HardLink, from, |disk, _| {
+            disk.tree.hard_link(&names(from)?, &names(to)?)
+        })
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
@@ -294,10 +300,12 @@ impl Vfs for SimVfs {
     }
 
     fn exists(&self, path: &Path) -> io::Result<bool> {
-        self.call(Call::Exists, path, |disk, _| match disk.tree.find(&names(path)?) {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
+        self.call(Call::Exists, path, |disk, _| {
+            match disk.tree.find(&names(path)?) {
+                Ok(_) => Ok(true),
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+                Err(error) => Err(error),
+            }
         })
     }
 
