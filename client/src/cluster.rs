@@ -8,7 +8,9 @@ use engine_proto::v1::cluster_client::ClusterClient;
 use crate::call::{Calls, Kind, service};
 use crate::error::Result;
 
-pub use engine_proto::v1::{GroupStatus, Member, NodeMetrics, StatusResponse as NodeStatus};
+pub use engine_proto::v1::{
+    DiskStatus, GroupStatus, Member, NodeMetrics, StatusResponse as NodeStatus,
+};
 
 /// Calls about nodes; from [`Client::cluster`](crate::Client::cluster).
 #[derive(Clone, Debug)]

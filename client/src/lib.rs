@@ -76,7 +76,7 @@ mod session;
 mod topics;
 
 pub use client::{Client, ClientOptions};
-pub use cluster::{Cluster, GroupStatus, Member, NodeAnswer, NodeMetrics, NodeStatus};
+pub use cluster::{Cluster, DiskStatus, GroupStatus, Member, NodeAnswer, NodeMetrics, NodeStatus};
 pub use commit::{Commit, Committed, Condition, GuardFailed, Guarded, OpResult};
 pub use consumer::{Consumer, ConsumerOptions, Record, Start};
 pub use error::{Certainty, Error, Result, reason};

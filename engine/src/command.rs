@@ -81,6 +81,26 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// Whether the state may be larger afterwards. What is not may pass even on a full disk:
+    /// it removes something, or is small, bounded, and needed in order to remove something.
+    pub fn grows_state(&self) -> bool {
+        match self {
+            Self::Commit(commit) => commit
+                .ops
+                .iter()
+                .any(|op| matches!(op, Op::Put { .. } | Op::Publish { .. })),
+            Self::CreateKeyspace { .. } | Self::CreateTopic { .. } => true,
+            // A client deletes within a session; their number is limited.
+            Self::OpenSession
+            | Self::CloseSession { .. }
+            | Self::Tick
+            | Self::NodeStarted { .. }
+            | Self::RaiseFloor { .. } => false,
+        }
+    }
+}
+
 /// One atomic step of data.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Commit {

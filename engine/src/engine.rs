@@ -20,6 +20,7 @@ use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 
 use crate::command::{Batch, Command, Commit, Outcome, Payload};
+use crate::disk::{DiskStatus, DiskWatch};
 use crate::env::Env;
 use crate::env::vfs::OpenMode;
 use crate::error::{Error, ErrorKind, Result};
@@ -75,6 +76,7 @@ pub struct Engine {
 struct Inner {
     env: Env,
     log: Log,
+    disk: DiskWatch,
     replica: Replica,
     queue: Mutex<Queue>,
     answered: Condvar,
@@ -124,6 +126,7 @@ impl Engine {
         let cluster = identity(&env, path)?;
         let log = Log::open(&env, &path.join("log"), cluster, options.log())?;
         let shared = Shared::new(env.clone(), options);
+        shared.disk.start(&env, path, &log);
         let replica = Replica::open(&shared, GROUP, &path.join(format!("group-{GROUP}")))?;
         replay(&log, &replica)?;
         let purging = log.clone();
@@ -138,6 +141,7 @@ impl Engine {
         let inner = Inner {
             env,
             log,
+            disk: shared.disk,
             replica,
             queue: Mutex::default(),
             answered: Condvar::new(),
@@ -154,9 +158,10 @@ impl Engine {
     /// Once this returns, the commit survives a crash of the process and a power cut.
     ///
     /// # Errors
-    /// `Invalid` for a commit over the limits; `Full`, `Io` or `Stopped` from the disk: whether
-    /// the commit happened is then known only after a restart. What the state refuses is an
-    /// [`Outcome::Refused`].
+    /// `Invalid` for a commit over the limits. `Full` while the disk has no room: nothing was
+    /// changed, reads and what only deletes go on, and so do writes once there is room. `Io` or
+    /// `Stopped` from the disk: whether the commit happened is then known only after a restart.
+    /// What the state refuses is an [`Outcome::Refused`].
     pub fn commit(&self, commit: Commit) -> Result<Outcome> {
         self.execute(Command::Commit(commit))
     }
@@ -171,6 +176,7 @@ impl Engine {
             let context = format!("the command has {size} bytes; the most is {COMMIT_BYTES_MAX}");
             return Err(Error::new(ErrorKind::Invalid, context));
         }
+        self.inner.disk.admit(&command)?;
         let answer = Arc::new(Mutex::new(None));
         let mut queue = self.inner.queue.lock();
         queue.waiting.push(Waiting {
@@ -202,6 +208,11 @@ impl Engine {
         &self.inner.replica
     }
 
+    /// The room on the disk, and what follows from it.
+    pub fn disk(&self) -> DiskStatus {
+        self.inner.disk.status()
+    }
+
     /// What the log has done since the engine was opened.
     pub fn log_stats(&self) -> LogStats {
         self.inner.log.stats()
@@ -212,12 +223,17 @@ impl Engine {
     /// # Errors
     /// The fault that stopped the engine before.
     pub fn close(&self) -> Result<()> {
-        self.inner.replica.close()?;
-        self.inner.log.close()
+        self.inner.close()
     }
 }
 
 impl Inner {
+    fn close(&self) -> Result<()> {
+        self.disk.stop();
+        let closed = self.replica.close();
+        closed.and(self.log.close())
+    }
+
     /// Makes one log entry of a batch, applies it and answers everyone in it.
     fn write(&self, batch: Vec<Waiting>) {
         let (commands, answers): (Vec<_>, Vec<_>) = batch
@@ -250,8 +266,25 @@ impl Inner {
             log_id,
             body: payload.encode(),
         };
-        self.log.append_wait(GROUP, vec![Write::Entry(entry)])?;
+        let appended = self.log.append_wait(GROUP, vec![Write::Entry(entry)]);
+        if let Err(error) = appended {
+            if error.kind() == ErrorKind::Full {
+                self.make_room();
+            }
+            return Err(error);
+        }
         self.replica.apply(log_id, &payload)
+    }
+
+    /// The log has no room even for a delete: behind a checkpoint its segments can be used again.
+    fn make_room(&self) {
+        let view = self.replica.view();
+        if view.applied == view.checkpoint {
+            return;
+        }
+        if let Err(error) = self.replica.begin_checkpoint() {
+            tracing::debug!(%error, "begin a checkpoint for room in the log");
+        }
     }
 }
 
@@ -274,7 +307,7 @@ impl Queue {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        if let Err(error) = self.replica.close().and_then(|()| self.log.close()) {
+        if let Err(error) = self.close() {
             tracing::warn!(%error, "close the engine");
         }
     }

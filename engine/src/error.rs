@@ -15,7 +15,8 @@ pub enum ErrorKind {
     Io,
     /// Bytes on disk are not what was written. Nothing was dropped; repair from a peer or backup.
     Corrupt,
-    /// No room on the disk. Nothing was changed; free space and try again.
+    /// No room on the disk. Nothing was changed; free space and try again. The engine goes on
+    /// with reads and deletes, and with writes once there is room.
     Full,
     /// The request was never acceptable.
     Invalid,
@@ -73,6 +74,22 @@ impl Error {
             ErrorKind::Io
         };
         Self::with_source(kind, context, source)
+    }
+
+    /// The failure after which `what` takes no more writes, with what a person must do.
+    ///
+    /// Never [`ErrorKind::Full`], which promises that nothing was changed: after this nothing is
+    /// known of the bytes that were not synced.
+    pub fn poisoning(what: impl fmt::Display, cause: Self) -> Self {
+        let kind = match cause.kind {
+            ErrorKind::Full => ErrorKind::Io,
+            kind => kind,
+        };
+        let context = format!(
+            "{what} failed and takes no more writes: mend the cause and restart the node, which \
+             reads back what the disk holds, or replace the node if its disk is bad"
+        );
+        Self::with_source(kind, context, cause)
     }
 
     /// Damaged bytes in a file we wrote, at `offset`.

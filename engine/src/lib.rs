@@ -40,6 +40,8 @@ pub mod checkpoint;
 
 pub mod segment;
 
+pub mod disk;
+
 pub mod store;
 
 pub mod queue;

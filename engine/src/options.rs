@@ -47,6 +47,12 @@ pub struct Options {
     pub row_cache_bytes: usize,
     /// Size at which a partition file is sealed, bytes. Default 64 MiB.
     pub partition_file_bytes: u64,
+    /// Used share of the disk from which the node warns, percent. Default 80; 1 to
+    /// `disk_read_only_percent`.
+    pub disk_warn_percent: u8,
+    /// Used share of the disk from which the node refuses what makes its state grow, percent.
+    /// Default 95; at most 100. It also does so below [`ValidOptions::disk_reserve_bytes`].
+    pub disk_read_only_percent: u8,
 }
 
 impl Default for Options {
@@ -66,6 +72,8 @@ impl Default for Options {
             block_cache_bytes: 32 * MIB as usize,
             row_cache_bytes: 32 * MIB as usize,
             partition_file_bytes: u64::from(64 * MIB),
+            disk_warn_percent: 80,
+            disk_read_only_percent: 95,
         }
     }
 }
@@ -96,6 +104,12 @@ impl Options {
         if self.partition_file_bytes < 4096 {
             return invalid("partition_file_bytes must be at least 4096");
         }
+        if !(1..=100).contains(&self.disk_read_only_percent) {
+            return invalid("disk_read_only_percent must lie between 1 and 100");
+        }
+        if !(1..=self.disk_read_only_percent).contains(&self.disk_warn_percent) {
+            return invalid("disk_warn_percent must lie between 1 and disk_read_only_percent");
+        }
         Ok(ValidOptions(self))
     }
 }
@@ -110,12 +124,22 @@ impl ValidOptions {
         &self.0
     }
 
+    /// Free bytes that are kept for one checkpoint and one log segment.
+    ///
+    /// A checkpoint writes at most what was applied since the one before, which is about
+    /// `checkpoint_bytes`.
+    pub fn disk_reserve_bytes(&self) -> u64 {
+        let segment = u64::from(self.0.log_segment_bytes);
+        self.0.checkpoint_bytes.saturating_add(segment)
+    }
+
     /// The log's part.
     pub fn log(&self) -> LogOptions {
         LogOptions {
             segment_bytes: self.0.log_segment_bytes,
             tail_bytes: self.0.log_tail_bytes,
             idle_mark_after: Duration::from_millis(self.0.log_idle_mark_ms),
+            keep_free_bytes: self.0.checkpoint_bytes,
             ..LogOptions::default()
         }
     }

@@ -40,6 +40,7 @@ use crate::apply::Apply;
 use crate::cache::RowCache;
 use crate::checkpoint::CheckpointView;
 use crate::command::{Outcome, Payload};
+use crate::disk::DiskWatch;
 use crate::env::{Env, JobHandle};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Boot, GroupId, KeyspaceId, LogId, LogIndex, NodeId, Revision, TopicId};
@@ -60,6 +61,8 @@ pub struct Shared {
     pub rows: Arc<RowCache>,
     /// The cache of table blocks.
     pub blocks: Arc<BlockCache>,
+    /// The watch over the disk.
+    pub disk: DiskWatch,
     /// Sizes and budgets.
     pub options: ValidOptions,
 }
@@ -69,10 +72,12 @@ impl Shared {
     pub fn new(env: Env, options: ValidOptions) -> Self {
         let rows = Arc::new(RowCache::new(options.get().row_cache_bytes));
         let blocks = BlockCache::new(options.get().block_cache_bytes);
+        let disk = DiskWatch::new(&env, &options);
         Self {
             env,
             rows,
             blocks,
+            disk,
             options,
         }
     }
@@ -107,6 +112,8 @@ struct Inner {
     checkpointing: Mutex<()>,
     compacting: Mutex<()>,
     stopping: AtomicBool,
+    /// The disk had no room for a table since the last checkpoint; it is tried again.
+    disk_refused: AtomicBool,
     fault: Mutex<Option<Error>>,
     /// The newest durable checkpoint.
     durable: Mutex<Option<CheckpointView>>,
@@ -170,6 +177,7 @@ impl Replica {
             checkpointing: Mutex::default(),
             compacting: Mutex::default(),
             stopping: AtomicBool::new(false),
+            disk_refused: AtomicBool::new(false),
             fault: Mutex::default(),
             durable: Mutex::default(),
             jobs: Mutex::default(),
@@ -227,7 +235,14 @@ impl Replica {
         if rooms.store.memtable_bytes() >= options.memtable_bytes
             || writer.uncovered_bytes >= options.checkpoint_bytes
         {
-            inner.freeze(&mut writer, &rooms)?;
+            match inner.freeze(&mut writer, &rooms) {
+                // The entry is applied; a later one begins the checkpoint when there is room.
+                Err(error) if error.kind() == ErrorKind::Full => {}
+                frozen => frozen?,
+            }
+        }
+        if rooms.partitions.is_full() {
+            inner.shared.disk.note_refused();
         }
         let revision = writer.state.revision;
         drop(writer);
@@ -237,9 +252,14 @@ impl Replica {
         Ok(applied)
     }
 
-    /// Whether an apply would not have to wait for a flush.
+    /// Whether an apply would not have to wait for a flush, nor take much memory that a full
+    /// disk does not let it give back.
     pub fn ready(&self) -> bool {
-        !self.inner.rooms.read().store.stalled()
+        let rooms = self.inner.rooms.read().clone();
+        let options = self.inner.shared.options.get();
+        let refused = self.inner.disk_refused.load(Ordering::Acquire);
+        let little = rooms.store.memtable_bytes() < 2 * options.memtable_bytes;
+        !rooms.store.stalled() || (refused && little)
     }
 
     /// Calls back whenever a flush has made room.
@@ -350,17 +370,26 @@ impl Inner {
         Ok(Some(log_id))
     }
 
-    /// Freezes the present state as a checkpoint; waits while too many are on their way.
+    /// Freezes the present state as a checkpoint; waits while too many are on their way, but
+    /// not for a full disk: that is `Full`, and changes nothing.
     fn freeze(&self, writer: &mut Writer, rooms: &Rooms) -> Result<()> {
         if rooms.store.stalled() {
             // Compaction may be pausing: now it is waited for.
             self.wake_jobs();
-            self.wait_until(|_| !rooms.store.stalled())?;
+            let refused = || self.disk_refused.load(Ordering::Acquire);
+            self.wait_until(|_| !rooms.store.stalled() || refused())?;
         }
-        let lengths = rooms
-            .partitions
-            .flush()
-            .map_err(|error| self.poison(error))?;
+        if rooms.store.stalled() {
+            let context = "begin a checkpoint: those before it wait for room on the disk";
+            return Err(Error::new(ErrorKind::Full, context));
+        }
+        let lengths = match rooms.partitions.flush() {
+            Err(error) if error.kind() == ErrorKind::Full => {
+                self.shared.disk.note_refused();
+                return Err(error);
+            }
+            flushed => flushed.map_err(|error| self.poison(error))?,
+        };
         let state = writer.state.encode(&lengths);
         // In this order under one lock: the job takes the front of both queues together.
         let mut freezing = self.freezing.lock();
@@ -380,6 +409,9 @@ impl Inner {
             if done(self) {
                 return Ok(());
             }
+            if self.stopping.load(Ordering::Acquire) {
+                return Err(Error::new(ErrorKind::Stopped, "the replica is closed"));
+            }
             if !self.shared.env.workers.help() {
                 let mut freezing = self.freezing.lock();
                 self.flushed
@@ -388,7 +420,12 @@ impl Inner {
         }
     }
 
-    fn poison(&self, error: Error) -> Error {
+    fn poison(&self, cause: Error) -> Error {
+        let error = match cause.kind() {
+            // It has been told what to do already, or what was damaged.
+            ErrorKind::Stopped | ErrorKind::Corrupt => cause,
+            _ => Error::poisoning(format_args!("the state of group {}", self.group), cause),
+        };
         tracing::error!(group = self.group.0, %error, "the replica stops");
         let again = error.again();
         self.fault.lock().get_or_insert(error);

@@ -66,14 +66,10 @@ async fn wait_and_announce(group: &Group, command: &Command) -> Answer {
         return std::future::pending().await;
     }
     if group.leads() {
-        return match timeout(
-            group.timings.request,
-            group.batcher.propose(command.clone()),
-        )
-        .await
-        {
+        return match timeout(group.timings.request, group.propose(command.clone())).await {
             Ok(Ok(outcome)) => answer(outcome),
             Ok(Err(Error::NotLeader { .. } | Error::Overloaded)) => Answer::NotYet,
+            Ok(Err(error)) if error.is_disk_full() => Answer::NotYet,
             Ok(Err(_)) | Err(_) => Answer::Unknown,
         };
     }

@@ -98,6 +98,15 @@ impl Batcher {
         (batcher, queue)
     }
 
+    /// Whether the log has room for everything that waits here, and so many bytes besides.
+    ///
+    /// # Errors
+    /// `Full` if not.
+    pub(crate) fn check_room(&self, bytes: usize) -> engine::Result<()> {
+        let waiting = self.waiting_bytes.load(Ordering::Relaxed);
+        self.log.check_room(waiting + bytes)
+    }
+
     /// Hands in a command and waits for its outcome.
     pub(crate) async fn propose(&self, command: Command) -> Result<Outcome> {
         let held = self.hold(command.size_hint())?;

@@ -41,5 +41,12 @@ pub enum Error {
     Fatal(String),
 }
 
+impl Error {
+    /// Whether it was refused for want of room on the disk, before anything was done.
+    pub(crate) fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Engine(error) if error.kind() == engine::ErrorKind::Full)
+    }
+}
+
 /// Results of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use engine::command::{Command, Outcome};
+use engine::disk::DiskWatch;
 use engine::env::Env;
 use engine::ids::{GroupId, LogIndex, NodeId};
 use engine::replica::{Replica, Shared};
@@ -37,6 +39,7 @@ pub(crate) struct Group {
     pub(crate) view: Arc<View>,
     pub(crate) peers: Arc<Peers>,
     pub(crate) batcher: Batcher,
+    pub(crate) disk: DiskWatch,
     /// Whether all that this node has ever shown is applied again.
     pub(crate) recovered: watch::Sender<bool>,
     /// Held while a checkpoint is received.
@@ -114,6 +117,7 @@ impl Group {
             view,
             peers: Arc::clone(&common.peers),
             batcher,
+            disk: common.shared.disk.clone(),
             recovered: watch::Sender::new(false),
             receiving: Mutex::default(),
             changing: Mutex::default(),
@@ -128,6 +132,17 @@ impl Group {
         tasks.spawn(reads::watch_recovery(Arc::clone(&group)));
         tasks.spawn(crate::announce::announce(Arc::clone(&group)));
         Ok(group)
+    }
+
+    /// Proposes a command and waits for its outcome. A leader whose disk is full refuses it
+    /// before it enters the log, unless it only removes something and the log has room for it.
+    pub(crate) async fn propose(&self, command: Command) -> Result<Outcome> {
+        // Elsewhere the answer is who leads, however full this disk is.
+        if self.leads() {
+            self.disk.admit(&command)?;
+            self.batcher.check_room(command.size_hint())?;
+        }
+        self.batcher.propose(command).await
     }
 
     /// The leader, if one is known.

@@ -5,6 +5,8 @@
 //!   their sync.
 //! - A vote is durable before `save_vote` returns.
 //! - `truncate_after` and `purge` only move marks; the order of writes is the log's.
+//! - Nothing that openraft hands over is refused for want of room, which would stop the node: it
+//!   waits. What makes it much is refused before: `Group::propose`, `PeerService`.
 
 use std::fmt::Debug;
 use std::io;
@@ -96,7 +98,7 @@ impl LogStore {
     /// A write that nobody waits for: it becomes durable with what follows.
     fn mark(&self, write: Write) {
         let group = self.group;
-        self.log.append(
+        self.log.append_patiently(
             group,
             vec![write],
             Box::new(move |result| {
@@ -187,7 +189,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
 
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
         let (told, answer) = oneshot::channel();
-        self.log.append(
+        self.log.append_patiently(
             self.group,
             vec![Write::Vote(encode(vote).into())],
             // Nobody listens any more only if openraft is stopping.
@@ -213,7 +215,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
                 })
             })
             .collect();
-        self.log.append(
+        self.log.append_patiently(
             self.group,
             writes,
             Box::new(move |result| callback.io_completed(result.map_err(io::Error::other))),

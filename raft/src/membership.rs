@@ -150,7 +150,7 @@ async fn remember(group: &Group, node: NodeId) -> Result<()> {
     let boot = Boot(1);
     // Refused only if the node has announced itself meanwhile.
     let started = Command::NodeStarted { node, boot };
-    group.batcher.propose(started).await.map(drop)
+    group.propose(started).await.map(drop)
 }
 
 /// Hands leadership of all groups to another voter, and waits until it leads.

@@ -12,6 +12,7 @@ use std::sync::{Arc, OnceLock};
 
 use engine::ErrorKind;
 use engine::command::{Command, Outcome};
+use engine::disk::DiskWatch;
 use engine::ids::{GroupId, LogId, NodeId, Term};
 use engine::replica::{Replica, Shared};
 use engine::segment::Log;
@@ -55,6 +56,11 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
+    /// The watch over the node's disk.
+    pub(crate) fn disk(&self) -> &DiskWatch {
+        &self.shared.disk
+    }
+
     pub(crate) fn groups(&self) -> &BTreeMap<GroupId, Arc<Group>> {
         static NONE: BTreeMap<GroupId, Arc<Group>> = BTreeMap::new();
         self.groups.get().unwrap_or(&NONE)
@@ -176,12 +182,12 @@ impl Node {
     /// Once this answers an outcome, a quorum of voters has the command on disk.
     ///
     /// # Errors
-    /// After [`Error::NotLeader`] and [`Error::Overloaded`] it was not and will not be done;
-    /// after the others that is unknown.
+    /// After [`Error::NotLeader`], [`Error::Overloaded`] and an [`Error::Engine`] that says `Full`
+    /// it was not and will not be done; after the others that is unknown.
     pub async fn propose(&self, group: GroupId, command: Command) -> Result<Outcome> {
         self.check_failure()?;
         let group = self.group(group)?;
-        let proposed = group.batcher.propose(command);
+        let proposed = group.propose(command);
         match timeout(group.timings.request, proposed).await {
             Ok(outcome) => outcome,
             Err(_) => Err(Error::Timeout),
@@ -251,6 +257,7 @@ impl Node {
                 .values()
                 .map(|group| GroupStatus::of(group))
                 .collect(),
+            disk: self.inner.disk().status(),
             metrics: self.metrics(),
         }
     }
@@ -334,6 +341,7 @@ impl Inner {
     }
 
     fn close(&self) -> Result<()> {
+        self.shared.disk.stop();
         let mut result = Ok(());
         for group in self.groups().values() {
             result = result.and(group.replica.close());
@@ -364,6 +372,7 @@ fn open(config: &NodeConfig, shared: &Shared) -> Result<Opened> {
     })?;
     // The log first: a node that cannot read its log has not started.
     let log = Log::open(env, &dir.join("log"), config.cluster, shared.options.log())?;
+    shared.disk.start(env, dir, &log);
     let identity = Identity::start(env.vfs.as_ref(), dir, config.cluster, config.node)?;
     Ok((lock, identity, log))
 }

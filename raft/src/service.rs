@@ -95,6 +95,11 @@ impl PeerService {
         }
     }
 
+    fn no_room(&self) -> Status {
+        let node = self.inner.peers.identity.node;
+        Status::resource_exhausted(format!("the disk of node {node} is full"))
+    }
+
     fn reply<T: Serialize>(&self, value: &T) -> Response<PeerResponse> {
         Response::new(self.answer(encode(value)))
     }
@@ -189,6 +194,9 @@ impl Peer for PeerService {
         tracing::info!(
             group = group.id.0, from = request.from, snapshot = %meta, "receiving a checkpoint"
         );
+        if self.inner.disk().check().is_err() {
+            return Err(self.no_room());
+        }
         let writer = receive(&group, incoming).await?;
         let snapshot = Snapshot {
             meta,
@@ -221,7 +229,7 @@ impl Peer for PeerService {
             node: NodeId(request.from),
             boot: Boot(request.boot),
         };
-        match group.batcher.propose(started).await {
+        match group.propose(started).await {
             Ok(outcome) => Ok(Response::new(self.answer(outcome.encode()))),
             Err(error) => Err(refusal(&error)),
         }
@@ -264,7 +272,13 @@ impl Requests {
         if group.id != self.group {
             return Err(Status::invalid_argument("a stream belongs to one group"));
         }
-        decode_append(request.body).map_err(|error| wrong(&error))
+        let append = decode_append(request.body).map_err(|error| wrong(&error))?;
+        // Refused here, the leader sends them again by and by, and goes on with the others;
+        // heartbeats and votes carry none. Inside openraft there is no way back.
+        if !append.entries.is_empty() && self.service.inner.disk().status().refused {
+            return Err(self.service.no_room());
+        }
+        Ok(append)
     }
 }
 
@@ -306,6 +320,7 @@ fn refusal(error: &Error) -> Status {
         Error::NotLeader { .. } | Error::NoQuorum | Error::Overloaded | Error::ShuttingDown => {
             Status::unavailable(error.to_string())
         }
+        full if full.is_disk_full() => Status::resource_exhausted(full.to_string()),
         other => Status::internal(other.to_string()),
     }
 }

@@ -9,16 +9,21 @@
 //! or the new state with a log that may not reach it; `LogStore::agree_with` mends the latter.
 
 use std::io;
+use std::time::Duration;
 
 use engine::checkpoint::{CheckpointReader, CheckpointView, CheckpointWriter};
 use engine::ids::LogIndex;
 use engine::replica::Replica;
 use openraft::storage::RaftSnapshotBuilder;
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 use crate::types::{
     Raft, RaftLogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig, decode, raft_log_id,
 };
+
+/// How long a full disk is left alone.
+const ROOM_RETRY: Duration = Duration::from_secs(1);
 
 /// A checkpoint to be sent, or one that was received.
 #[derive(Debug)]
@@ -49,16 +54,28 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
                 .take()
                 .unwrap_or_else(|| Err(io::Error::other("the snapshot was taken already"))),
             Self::Fresh(replica) => {
-                let replica = replica.clone();
-                let replica = blocking(move || {
-                    replica.begin_checkpoint()?;
-                    replica.wait_for_checkpoint()?;
-                    Ok(replica)
-                })
-                .await?;
-                Ok(current(&replica)?.unwrap_or_else(nothing))
+                fresh(replica).await?;
+                Ok(current(replica)?.unwrap_or_else(nothing))
             }
         }
+    }
+}
+
+/// Makes a checkpoint of the present state; on a full disk, as soon as there is room: to
+/// openraft an error is the end of the node.
+async fn fresh(replica: &Replica) -> io::Result<()> {
+    loop {
+        let replica = replica.clone();
+        let begun = blocking(move || match replica.begin_checkpoint() {
+            Err(error) if error.kind() == engine::ErrorKind::Full => Ok(false),
+            begun => begun
+                .and_then(|()| replica.wait_for_checkpoint())
+                .map(|()| true),
+        });
+        if begun.await? {
+            return Ok(());
+        }
+        sleep(ROOM_RETRY).await;
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use engine::disk::DiskStatus;
 use engine::ids::{Boot, ClusterId, GroupId, LogId, LogIndex, NodeId, Term};
 use openraft::ServerState;
 
@@ -19,6 +20,8 @@ pub struct NodeStatus {
     pub boot: Boot,
     /// One for each group, by id.
     pub groups: Vec<GroupStatus>,
+    /// The room on its disk.
+    pub disk: DiskStatus,
     /// What it has done since it started.
     pub metrics: NodeMetrics,
 }

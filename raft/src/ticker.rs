@@ -31,7 +31,7 @@ pub(crate) async fn tick(group: Arc<Group>) {
         if group.view.due_ms() > now_ms(&group.env, &group.view) || !group.leads() {
             continue;
         }
-        if let Err(error) = group.batcher.propose(Command::Tick).await {
+        if let Err(error) = group.propose(Command::Tick).await {
             tracing::debug!(group = group.id.0, %error, "a tick was not decided");
         }
     }
@@ -47,7 +47,13 @@ pub(crate) async fn keep_house(group: Arc<Group>, log: Log) {
             .oldest_needed()
             .into_iter()
             .find_map(|(id, behind)| (id == group.id).then_some(behind));
-        if behind.is_none_or(|behind| behind < SEGMENTS_BEHIND_MAX) {
+        // Without room for another segment, those behind a checkpoint are used again.
+        let behind_max = if log.is_short() {
+            1
+        } else {
+            SEGMENTS_BEHIND_MAX
+        };
+        if behind.is_none_or(|behind| behind < behind_max) {
             continue;
         }
         let index =

@@ -24,6 +24,9 @@ pub fn init() -> anyhow::Result<()> {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
+        // It would tell of a failed trace on standard error, and panic where that fails too: a
+        // full disk under the trace must not end the node.
+        .log_internal_errors(false)
         .try_init()
         .map_err(|error| anyhow::anyhow!("set up traces: {error}"))
 }

@@ -98,6 +98,9 @@ struct NodeShown {
     entries: Option<u64>,
     log_syncs: Option<u64>,
     rss_bytes: Option<u64>,
+    disk: Option<String>,
+    disk_free_bytes: Option<u64>,
+    disk_total_bytes: Option<u64>,
 }
 
 impl ClusterShown {
@@ -146,6 +149,7 @@ impl NodeShown {
                 .find(|member| Some(member.node_id) == status.map(|status| status.node_id))
         });
         let metrics = status.and_then(|status| status.metrics.as_ref());
+        let disk = status.and_then(|status| status.disk.as_ref());
         Self {
             node: status
                 .map(|status| status.node_id)
@@ -168,6 +172,9 @@ impl NodeShown {
             entries: metrics.map(|metrics| metrics.entries),
             log_syncs: metrics.map(|metrics| metrics.log_syncs),
             rss_bytes: metrics.map(|metrics| metrics.rss_bytes),
+            disk: disk.map(|disk| disk.state.clone()),
+            disk_free_bytes: disk.map(|disk| disk.free_bytes),
+            disk_total_bytes: disk.map(|disk| disk.total_bytes),
         }
     }
 }
@@ -175,8 +182,8 @@ impl NodeShown {
 impl Report for ClusterShown {
     fn human(&self) -> String {
         let mut nodes = table([
-            "node", "role", "vote", "term", "applied", "revision", "digest", "memory", "client",
-            "peer", "pid",
+            "node", "role", "vote", "term", "applied", "revision", "digest", "memory", "disk",
+            "client", "peer", "pid",
         ]);
         for node in &self.nodes {
             nodes.add_row(row(node));
@@ -189,6 +196,16 @@ impl Report for ClusterShown {
             None => "nobody leads: a majority of the voters must be up".to_owned(),
         };
         let mut text = format!("{}\ncluster {cluster}; {leader}", lines(&nodes));
+        let full = self
+            .nodes
+            .iter()
+            .filter(|node| node.disk.as_deref() == Some("read-only"));
+        for node in full.filter_map(|node| node.node) {
+            text = format!(
+                "{text}\nthe disk of node {node} is full: enlarge it, or free space on it, but \
+                 never by deleting the node's files"
+            );
+        }
         for node in self.nodes.iter().filter(|node| !node.up) {
             if let Some(error) = &node.error {
                 text = format!("{text}\n{}: {error}", node.client);
@@ -216,10 +233,27 @@ fn row(node: &NodeShown) -> Vec<Cell> {
             node.rss_bytes
                 .map(|bytes| format!("{} MiB", thousands(bytes / (1024 * 1024)))),
         ),
+        disk(node),
         Cell::new(&node.client),
         or_dash(node.peer.clone()),
         or_dash(node.pid.map(|pid| pid.to_string())),
     ]
+}
+
+/// The state of a node's disk, and how much of it is used.
+fn disk(node: &NodeShown) -> Cell {
+    let (Some(state), Some(free), Some(total)) =
+        (&node.disk, node.disk_free_bytes, node.disk_total_bytes)
+    else {
+        return Cell::new("-");
+    };
+    let used = u128::from(total.saturating_sub(free)) * 100 / u128::from(total.max(1));
+    let cell = Cell::new(format!("{state} {used} %"));
+    match state.as_str() {
+        "read-only" => cell.fg(Color::Red),
+        "warn" => cell.fg(Color::Yellow),
+        _ => cell,
+    }
 }
 
 /// A node's role, the leader's marked.

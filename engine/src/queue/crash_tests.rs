@@ -146,19 +146,44 @@ fn a_failed_sync_stops_the_queue_and_the_last_promise_holds() {
 
 #[test]
 fn a_failed_write_stops_the_queue_and_loses_nothing_in_memory() {
-    for (cause, kind) in [
-        (io::ErrorKind::StorageFull, ErrorKind::Full),
-        (io::ErrorKind::Other, ErrorKind::Io),
-    ] {
-        let (disk, env) = disk(2);
-        let queue = open(&env, QueueOptions::default(), &PartitionLengths::default());
-        fill(&queue, at(1, 0), 0..10);
-        queue.flush().expect("the disk has room");
-        fill(&queue, at(1, 0), 10..20);
-        disk.fail_writes(cause);
-        let error = queue.flush().expect_err("the disk failed");
-        assert_eq!(error.kind(), kind);
-        disk.allow_writes();
-        stays_readable_but_stopped(&queue, at(1, 0), 20);
+    let (disk, env) = disk(2);
+    let queue = open(&env, QueueOptions::default(), &PartitionLengths::default());
+    fill(&queue, at(1, 0), 0..10);
+    queue.flush().expect("the disk has room");
+    fill(&queue, at(1, 0), 10..20);
+    disk.fail_writes(io::ErrorKind::Other);
+    let error = queue.flush().expect_err("the disk failed");
+    assert_eq!(error.kind(), ErrorKind::Io);
+    disk.allow_writes();
+    stays_readable_but_stopped(&queue, at(1, 0), 20);
+}
+
+#[test]
+fn on_a_full_disk_messages_stay_in_memory_and_are_written_when_there_is_room() {
+    let (disk, env) = disk(3);
+    let queue = open(&env, crowded(), &PartitionLengths::default());
+    let all = |queue: &Partitions| {
+        let all = queue.fetch(at(1, 0), Offset(0), NEWEST, ALL, ALL);
+        revisions(&all.expect("reads go on"))
+    };
+    for (first, count) in [(0, 3), (3, 20)] {
+        // The first time not even the file can be created.
+        disk.fill_at(0);
+        fill(&queue, at(1, 0), first..count);
+        assert!(queue.is_full());
+        let error = queue.flush().expect_err("the disk is full");
+        assert_eq!(error.kind(), ErrorKind::Full);
+        assert_eq!(all(&queue), (0..count).collect::<Vec<_>>());
+        disk.make_room();
+        let lengths = queue.flush().expect("there is room");
+        assert!(!queue.is_full());
+        queue.sync(&lengths).expect("the disk is sound");
     }
+    fill(&queue, at(1, 0), 20..30);
+    let lengths = queue.flush().expect("there is room");
+    queue.sync(&lengths).expect("the disk is sound");
+    drop(queue);
+    disk.power_on();
+    let queue = open(&env, crowded(), &lengths);
+    assert_eq!(all(&queue), (0..30).collect::<Vec<_>>());
 }

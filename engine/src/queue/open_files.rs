@@ -57,6 +57,11 @@ impl OpenFiles {
         self.open(of, OpenMode::CreateNew)
     }
 
+    /// Drops the handle of a file that is going to be removed.
+    pub(super) fn forget(&self, of: &PartitionFile) {
+        self.handles.lock().pop(&key(of));
+    }
+
     fn open(&self, of: &Arc<PartitionFile>, mode: OpenMode) -> Result<Arc<dyn File>> {
         let file = self
             .vfs

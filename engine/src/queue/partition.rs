@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -41,6 +41,8 @@ pub(super) struct Shared {
     pub(super) buffered: AtomicUsize,
     pub(super) open_files: OpenFiles,
     pub(super) unsynced: Unsynced,
+    /// The disk had no room for the last write: what it should have taken waits in memory.
+    pub(super) full: AtomicBool,
 }
 
 /// One partition.
@@ -68,7 +70,7 @@ struct Written {
 }
 
 /// Frames on their way to a file. The header of a new file goes with its first frames.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Tail {
     file: Option<Arc<PartitionFile>>,
     /// Where in the file the bytes will stand.
@@ -145,14 +147,15 @@ impl Partition {
         let body = encode_body(offset, message)?;
         let frame_bytes = FRAME_HEAD_BYTES + body.len();
         let options = &shared.options;
-        if !self.state.lock().has_room(frame_bytes as u64, options) {
-            self.write(shared)?;
+        // On a full disk a file grows beyond its size rather than that the partition stops.
+        if !self.state.lock().has_room(frame_bytes as u64, options) && !refused(self.write(shared))?
+        {
             self.begin_file(shared, offset);
         }
         let here = self.state.lock().tail.push(&body);
         let everywhere = frame_bytes + shared.buffered.fetch_add(frame_bytes, Ordering::Relaxed);
         if here >= options.buffer_bytes || everywhere > options.buffers_bytes_max {
-            self.write(shared)?;
+            refused(self.write(shared))?;
         }
         Ok(offset)
     }
@@ -229,15 +232,23 @@ impl Partition {
         state.tail.bytes = header.encode();
     }
 
-    /// Moves the tail into its file. A failure leaves the messages readable and stops the queue.
+    /// Moves the tail into its file. `Full` leaves everything as it was, to be tried again; any
+    /// other failure leaves the messages readable and stops the queue.
     fn write(&self, shared: &Shared) -> Result<()> {
         shared.unsynced.check()?;
         let Some((moving, file)) = self.state.lock().begin_move() else {
             return Ok(());
         };
-        shared
-            .unsynced
-            .guard(self.write_moving(shared, &moving, &file))?;
+        if let Err(error) = self.write_moving(shared, &moving, &file) {
+            if error.kind() == ErrorKind::Full {
+                drop(moving);
+                self.state.lock().take_back();
+                shared.full.store(true, Ordering::Release);
+                return Err(error);
+            }
+            return shared.unsynced.guard(Err(error));
+        }
+        shared.full.store(false, Ordering::Release);
         file.index.lock().appended(moving.places());
         let bytes = moving.frames_bytes();
         shared.buffered.fetch_sub(bytes, Ordering::Relaxed);
@@ -260,9 +271,17 @@ impl Partition {
         } else {
             shared.open_files.get(file)?
         };
-        handle
+        let written = handle
             .write_at(&moving.bytes, moving.position)
-            .map_err(|error| Error::io(format!("write {}", file.path.display()), error))?;
+            .map_err(|error| Error::io(format!("write {}", file.path.display()), error));
+        if written.is_err() && moving.position == 0 {
+            // It is created anew by the next try; if this fails, that says so.
+            shared.open_files.forget(file);
+            drop(handle);
+            let _ = shared.env.vfs.remove(&file.path);
+            return written;
+        }
+        written?;
         shared.unsynced.wrote(file, handle)
     }
 
@@ -297,6 +316,15 @@ impl State {
         let moving = Arc::new(mem::replace(&mut self.tail, next));
         self.moving = Some(Arc::clone(&moving));
         Some((moving, file))
+    }
+
+    /// What could not be moved is the tail again. The writer's lock is held, so nothing was
+    /// added meanwhile.
+    fn take_back(&mut self) {
+        if let Some(moving) = self.moving.take() {
+            // Readers copy what they need, so nobody else holds it.
+            self.tail = Arc::unwrap_or_clone(moving);
+        }
     }
 
     /// Where the message at `offset` is; from memory, about `bytes_max` bytes from there on.
@@ -384,6 +412,15 @@ impl Tail {
             position: self.position + begin as u64,
             until: Offset(self.first.0 + count as u64),
         })
+    }
+}
+
+/// Whether the disk had no room for a write, which is then tried again later.
+fn refused(written: Result<()>) -> Result<bool> {
+    match written {
+        Ok(()) => Ok(false),
+        Err(error) if error.kind() == ErrorKind::Full => Ok(true),
+        Err(error) => Err(error),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::RwLock;
 
@@ -81,6 +81,7 @@ impl Partitions {
             buffered: AtomicUsize::new(0),
             open_files: OpenFiles::new(Arc::clone(vfs), options.open_files_max),
             unsynced: Unsynced::new(Arc::clone(vfs), options.open_files_max),
+            full: AtomicBool::new(false),
         };
         create_root(vfs.as_ref(), dir)?;
         remove_unrecorded(vfs.as_ref(), dir, lengths)?;
@@ -98,8 +99,9 @@ impl Partitions {
     /// offset. `fetch` sees it at once.
     ///
     /// # Errors
-    /// `Invalid` for a message beyond every limit; `Io` or `Full` if a full buffer could not be
-    /// written, and `Stopped` ever after.
+    /// `Invalid` for a message beyond every limit; `Io` if a full buffer could not be written,
+    /// and `Stopped` ever after. On a full disk the message stays in memory: see
+    /// [`Partitions::is_full`].
     ///
     /// # Durability
     /// None before a [`flush`](Self::flush) and the [`sync`](Self::sync) of its lengths.
@@ -145,7 +147,8 @@ impl Partitions {
     /// Writes all buffers, without syncing, and answers how long every file is then.
     ///
     /// # Errors
-    /// `Io` or `Full` if a write failed, and `Stopped` ever after.
+    /// `Full` if there is no room: nothing is lost, try again. `Io` if a write failed, and
+    /// `Stopped` ever after.
     pub fn flush(&self) -> Result<PartitionLengths> {
         self.shared.unsynced.check()?;
         let partitions = self.partitions.read().clone();
@@ -157,6 +160,12 @@ impl Partitions {
             }
         }
         Ok(lengths)
+    }
+
+    /// Whether the disk had no room for the last write. What it should have taken waits in
+    /// memory, beyond every budget: whoever appends should pause.
+    pub fn is_full(&self) -> bool {
+        self.shared.full.load(Ordering::Acquire)
     }
 
     /// Makes everything up to `lengths`, as [`flush`](Self::flush) answered them, durable.

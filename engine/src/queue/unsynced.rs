@@ -61,10 +61,14 @@ impl Unsynced {
 
     /// Remembers the first failure for ever.
     pub(super) fn guard<T>(&self, result: Result<T>) -> Result<T> {
-        if let Err(error) = &result {
+        result.map_err(|cause| {
+            if self.failure.get().is_some() {
+                return cause;
+            }
+            let error = Error::poisoning("the queue", cause);
             self.failure.get_or_init(|| error.to_string());
-        }
-        result
+            error
+        })
     }
 
     /// A folder holds a new name.

@@ -14,7 +14,7 @@ impl Replica {
     /// Begins a checkpoint at the last applied entry; it becomes durable in the background.
     ///
     /// # Errors
-    /// A fault of this node.
+    /// `Full` while the disk has no room for it: nothing was changed. A fault of this node.
     pub fn begin_checkpoint(&self) -> Result<()> {
         self.check_fault()?;
         let mut writer = self.inner.writer.lock();
@@ -25,10 +25,11 @@ impl Replica {
         self.inner.freeze(&mut writer, &rooms)
     }
 
-    /// Waits until every checkpoint that has begun is durable.
+    /// Waits until every checkpoint that has begun is durable; on a full disk, until there is
+    /// room.
     ///
     /// # Errors
-    /// The fault that keeps it from becoming durable.
+    /// The fault that keeps it from becoming durable; `Stopped` if the replica is closed first.
     pub fn wait_for_checkpoint(&self) -> Result<()> {
         self.inner
             .wait_until(|inner| inner.freezing.lock().is_empty())

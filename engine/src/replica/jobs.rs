@@ -50,6 +50,8 @@ impl Job for Checkpoint {
             Err(error) => return failed(&inner, error),
         };
         inner.freezing.lock().pop_front();
+        inner.shared.disk.measure();
+        inner.disk_refused.store(false, Ordering::Release);
         drop(guard);
         inner.flushed.notify_all();
         inner.wake_jobs();
@@ -99,7 +101,10 @@ fn running(inner: &Weak<Inner>) -> Option<Arc<Inner>> {
 
 fn failed(inner: &Inner, error: Error) -> Step {
     if error.kind() == ErrorKind::Full {
-        tracing::warn!(group = inner.group.0, %error, "the disk is full; trying again");
+        tracing::debug!(group = inner.group.0, %error, "no room on the disk; trying again");
+        inner.shared.disk.note_refused();
+        inner.disk_refused.store(true, Ordering::Release);
+        inner.flushed.notify_all();
         return Step::IdleFor(FULL_RETRY);
     }
     inner.poison(error);

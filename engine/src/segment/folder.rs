@@ -86,6 +86,18 @@ impl Folder {
         )
     }
 
+    /// Whether a segment and `keep_free` bytes beside it fit on the disk. A disk that cannot be
+    /// asked is asked in earnest.
+    pub(super) fn has_room(&self, keep_free: u64) -> bool {
+        let needed = u64::from(self.segment_bytes).saturating_add(keep_free);
+        keep_free == 0
+            || self
+                .env
+                .vfs
+                .space(&self.path)
+                .map_or(true, |space| space.free_bytes >= needed)
+    }
+
     /// Prepares a new segment in full; [`ErrorKind::Full`] means that nothing was changed.
     pub(super) fn create(&self, seq: u64) -> Result<SegmentFile> {
         let temporary = self.temporary_path(seq);

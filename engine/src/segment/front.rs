@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -20,6 +21,8 @@ use crate::{Error, ErrorKind, Result};
 pub(super) struct Shared {
     pub(super) options: LogOptions,
     pub(super) front: Mutex<Front>,
+    /// The disk refused the next segment, and has not given it since.
+    pub(super) short: AtomicBool,
 }
 
 /// Told how far a group is synced.
@@ -51,6 +54,15 @@ pub(super) struct Append {
     /// The number of the first of `writes`.
     pub(super) number: u64,
     pub(super) done: Done,
+}
+
+/// What becomes of an append for which there is no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum IfFull {
+    /// It is refused, and nothing is changed.
+    Refuse,
+    /// It is accepted, and waits in memory for room.
+    Wait,
 }
 
 /// How far the log is in its life.
@@ -128,11 +140,19 @@ impl Front {
     }
 
     /// Checks an append as a whole, before anything changes.
-    pub(super) fn check(&mut self, group: GroupId, writes: &[Write]) -> Result<()> {
+    pub(super) fn check(&mut self, group: GroupId, writes: &[Write], room: IfFull) -> Result<()> {
         self.check_phase()?;
         self.check_group_count(group, writes)?;
         let bytes = self.check_writes(group, writes)?;
-        self.check_room(writes, bytes)
+        match room {
+            IfFull::Refuse => self.check_room(writes, bytes),
+            IfFull::Wait => Ok(()),
+        }
+    }
+
+    /// Whether entries of so many bytes would be accepted now.
+    pub(super) fn check_entries(&mut self, bytes: usize) -> Result<()> {
+        self.check_bytes(bytes + self.options.reserve_bytes())
     }
 
     /// Makes a checked append visible and queues it; `true` if the writer must be woken.
@@ -287,16 +307,17 @@ impl Front {
     /// While the disk is full, entries are refused before they could strand the log; votes and
     /// purges, which may free room, keep a reserve.
     fn check_room(&mut self, writes: &[Write], bytes: usize) -> Result<()> {
-        if !self.room.last_segment {
-            return Ok(());
-        }
         let has_entries = writes.iter().any(|write| matches!(write, Write::Entry(_)));
         let kept = if has_entries {
             self.options.reserve_bytes()
         } else {
             0
         };
-        if self.pending_bytes + bytes + kept > self.room.left_bytes {
+        self.check_bytes(bytes + kept)
+    }
+
+    fn check_bytes(&mut self, bytes: usize) -> Result<()> {
+        if self.room.last_segment && self.pending_bytes + bytes > self.room.left_bytes {
             self.room.wanted = true;
             return Err(Error::new(
                 ErrorKind::Full,

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 
-use super::front::{Phase, Shared};
+use super::front::{IfFull, Phase, Shared};
 use super::open;
 use super::options::{LogOptions, LogStats};
 use super::plan::Plan;
@@ -75,15 +76,44 @@ impl Log {
     /// the last one or is too long, [`Full`](crate::ErrorKind::Full) while the disk has no room
     /// for another segment (nothing was changed; try again), and
     /// [`Stopped`](crate::ErrorKind::Stopped) after a failure or close. When a write or sync
-    /// fails, everything that waits is answered with that failure and the log is poisoned; so
-    /// it is, with `Full`, when what was accepted already needs a segment that the disk refuses.
+    /// fails, everything that waits is answered with that failure and the log is poisoned. What
+    /// was accepted and needs a segment that the disk refuses waits until it gets one.
     ///
     /// # Durability
     /// After `done(Ok)` the writes, and all before them, survive a power cut. Without it, any
     /// beginning of the list may have survived.
     pub fn append(&self, group: GroupId, writes: Vec<Write>, done: Done) {
+        self.queue(group, writes, IfFull::Refuse, done);
+    }
+
+    /// Queues writes that cannot be taken back, as [`Log::append`] does, but is never refused
+    /// for want of room: they wait in memory until there is some. The caller bounds how much
+    /// that is, by asking [`Log::is_short`] or [`Log::check_room`] before it promises anything.
+    pub fn append_patiently(&self, group: GroupId, writes: Vec<Write>, done: Done) {
+        self.queue(group, writes, IfFull::Wait, done);
+    }
+
+    /// Whether entries of so many bytes would be accepted now.
+    ///
+    /// # Errors
+    /// `Full` if not.
+    pub fn check_room(&self, bytes: usize) -> Result<()> {
+        let checked = self.handle.shared.front.lock().check_entries(bytes);
+        if checked.is_err() {
+            self.handle.job.wake();
+        }
+        checked
+    }
+
+    /// Whether the disk refused the next segment. It is asked again by and by; what still fits
+    /// into the segments at hand is accepted meanwhile.
+    pub fn is_short(&self) -> bool {
+        self.handle.shared.short.load(Ordering::Acquire)
+    }
+
+    fn queue(&self, group: GroupId, writes: Vec<Write>, if_full: IfFull, done: Done) {
         let mut front = self.handle.shared.front.lock();
-        let (wake, refused) = match front.check(group, &writes) {
+        let (wake, refused) = match front.check(group, &writes, if_full) {
             Ok(()) => (front.push(group, writes, done), None),
             Err(error) => (front.room.wanted, Some((done, error))),
         };

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use parking_lot::Mutex;
 
@@ -94,5 +95,6 @@ fn share(options: &LogOptions, recovered: Recovered, written: &Written) -> Arc<S
     Arc::new(Shared {
         options: options.clone(),
         front: Mutex::new(front),
+        short: AtomicBool::new(false),
     })
 }

@@ -21,6 +21,9 @@ pub struct LogOptions {
     pub tail_bytes: usize,
     /// Segments prepared ahead of need; 1.
     pub spare_segments: usize,
+    /// Free space that preparing a segment leaves on the disk: with a checkpoint in it, segments
+    /// can be dropped; 0.
+    pub keep_free_bytes: u64,
 }
 
 impl Default for LogOptions {
@@ -31,6 +34,7 @@ impl Default for LogOptions {
             idle_mark_after: Duration::from_millis(100),
             tail_bytes: 16 * 1024 * 1024,
             spare_segments: 1,
+            keep_free_bytes: 0,
         }
     }
 }

@@ -5,6 +5,8 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::file::{FRAMES_AT, SegmentFile};
 use super::folder::Folder;
@@ -16,6 +18,9 @@ use super::written::Written;
 use crate::env::{Job, Step};
 use crate::ids::{GroupId, LogId, LogIndex, Term};
 use crate::{Error, ErrorKind, Result};
+
+/// How long a disk without room is left alone before it is asked again.
+const ROOM_RETRY: Duration = Duration::from_secs(1);
 
 /// The writer of one log.
 pub(super) struct Writer {
@@ -33,6 +38,8 @@ pub(super) struct Writer {
     spares: VecDeque<SegmentFile>,
     /// The disk had no room for the last spare.
     spare_refused: bool,
+    /// What was taken needs a segment that the disk refuses: it waits.
+    stranded: bool,
     taken: VecDeque<Append>,
     /// The next frame did not fit into the current segment.
     rotate: bool,
@@ -98,6 +105,7 @@ impl Writer {
             start: durable.offset,
             spares: VecDeque::new(),
             spare_refused: false,
+            stranded: false,
             taken: VecDeque::new(),
             rotate: false,
             buffer: Vec::new(),
@@ -113,10 +121,19 @@ impl Writer {
             self.stop(Phase::Closed);
             return Ok(Step::Done);
         }
-        let more_housekeeping = self.keep_house(orders.retry_spare)?;
+        // With nothing to write there is time to ask a full disk again.
+        let retry_spare = orders.retry_spare || self.stranded || self.taken.is_empty();
+        let more_housekeeping = self.keep_house(retry_spare)?;
         if !self.taken.is_empty() {
             self.commit()?;
-            return Ok(Step::Again);
+            if !self.stranded {
+                return Ok(Step::Again);
+            }
+            if orders.closing {
+                self.stop(Phase::Closed);
+                return Ok(Step::Done);
+            }
+            return Ok(Step::IdleFor(ROOM_RETRY));
         }
         if orders.more || more_housekeeping {
             return Ok(Step::Again);
@@ -127,6 +144,7 @@ impl Writer {
             return Ok(Step::Done);
         }
         match self.mark {
+            MarkState::Written if self.spare_refused => Ok(Step::IdleFor(ROOM_RETRY)),
             MarkState::Written => Ok(Step::Idle),
             MarkState::Due => {
                 self.mark = MarkState::Quiet;
@@ -135,7 +153,7 @@ impl Writer {
             // A wake without work only makes the mark early, which harms nobody.
             MarkState::Quiet => {
                 self.write_mark()?;
-                Ok(Step::Idle)
+                Ok(Step::Again)
             }
         }
     }
@@ -176,8 +194,8 @@ impl Writer {
     fn fill_batch(&mut self) -> Result<()> {
         self.buffer.clear();
         let mut fresh = std::mem::take(&mut self.rotate);
-        if fresh {
-            self.begin_segment()?;
+        if fresh && !self.begin_segment()? {
+            return Ok(());
         }
         while let Some(append) = self.taken.front_mut() {
             let Some(write) = append.writes.front() else {
@@ -193,7 +211,9 @@ impl Writer {
             if !self.fits(frame_bytes) {
                 if self.buffer.is_empty() {
                     fresh = true;
-                    self.begin_segment()?;
+                    if !self.begin_segment()? {
+                        break;
+                    }
                 } else if fresh && self.batch.settled.is_empty() {
                     return Err(Error::new(
                         ErrorKind::Invalid,
@@ -217,16 +237,30 @@ impl Writer {
     }
 
     /// Goes on in the next segment: its Head becomes the first frame of the buffer. Everything
-    /// before is synced, because a segment ends only with a group commit.
-    fn begin_segment(&mut self) -> Result<()> {
+    /// before is synced, because a segment ends only with a group commit. `false` if the disk
+    /// has no room for it: nothing was changed, and what was taken waits.
+    fn begin_segment(&mut self) -> Result<bool> {
         assert!(
             self.buffer.is_empty(),
             "a group commit stays in one segment"
         );
         let next = match self.spares.pop_front() {
             Some(spare) => spare,
-            None => self.folder.create(self.current.seq() + 1)?,
+            // Accepted writes may use the room that spares leave to others.
+            None => match self.folder.create(self.current.seq() + 1) {
+                Err(error) if error.kind() == ErrorKind::Full => {
+                    if !self.stranded {
+                        tracing::error!(%error, "accepted writes wait for room on the disk");
+                    }
+                    self.stranded = true;
+                    self.rotate = true;
+                    self.tell_room(true);
+                    return Ok(false);
+                }
+                created => created?,
+            },
         };
+        self.stranded = false;
         let next = Arc::new(next);
         put_head(&mut self.buffer, &next, &self.written, self.durable)?;
         self.current = Arc::clone(&next);
@@ -236,7 +270,7 @@ impl Writer {
         // Visible before any slot names it.
         let mut front = self.shared.front.lock();
         front.segments.insert(next.seq(), next);
-        Ok(())
+        Ok(true)
     }
 
     /// Encodes the first write of the first taken append.
@@ -372,8 +406,7 @@ impl Writer {
         if self.spares.len() >= wanted || (self.spare_refused && !retry_spare) {
             return Ok(false);
         }
-        let seq = self.next_spare();
-        match self.folder.create(seq) {
+        match self.prepare_spare() {
             Ok(spare) => {
                 self.spares.push_back(spare);
                 self.tell_room(false);
@@ -387,6 +420,16 @@ impl Writer {
             Err(error) => return Err(error),
         }
         Ok(!self.spare_refused && self.spares.len() < wanted)
+    }
+
+    fn prepare_spare(&self) -> Result<SegmentFile> {
+        if !self.folder.has_room(self.shared.options.keep_free_bytes) {
+            return Err(Error::new(
+                ErrorKind::Full,
+                "prepare a segment: it would take the room of a checkpoint",
+            ));
+        }
+        self.folder.create(self.next_spare())
     }
 
     /// Drops the oldest segment if nobody needs it: it becomes a spare, or it is removed.
@@ -409,12 +452,11 @@ impl Writer {
             let spare = self.folder.recycle(&old, self.next_spare())?;
             self.spares.push_back(spare);
             self.shared.front.lock().stats.recycled += 1;
+            self.tell_room(false);
         } else {
             self.folder.remove(old.seq())?;
-        }
-        if self.spare_refused {
-            // Room was made: the next step tries again.
-            self.tell_room(false);
+            // Room was made: the next step tries again. Nobody is told before it has succeeded.
+            self.spare_refused = false;
         }
         Ok(true)
     }
@@ -425,6 +467,7 @@ impl Writer {
 
     fn tell_room(&mut self, refused: bool) {
         self.spare_refused = refused;
+        self.shared.short.store(refused, Ordering::Release);
         let mut front = self.shared.front.lock();
         front.room = Room {
             last_segment: refused && self.spares.is_empty(),
@@ -439,8 +482,9 @@ impl Writer {
         (self.current.len() as usize).saturating_sub(self.start as usize + FRAME_OVERHEAD_BYTES)
     }
 
-    fn poison(&mut self, error: Error) {
-        tracing::error!(%error, "the log failed and is stopped");
+    fn poison(&mut self, cause: Error) {
+        let error = Error::poisoning("the log", cause);
+        tracing::error!(%error, "the log is stopped");
         self.stop(Phase::Poisoned(error));
     }
 

@@ -173,14 +173,15 @@ impl Lsm {
 
     /// Poisons the store: what the disk holds is no longer known.
     fn stop(&self, cause: Error) -> Error {
+        let error = Error::poisoning("the store", cause);
         let mut stopped = self.stopped.write();
         if stopped.is_none() {
-            tracing::error!(folder = %self.folder.path.display(), error = %cause, "store stopped");
-            *stopped = Some(cause.again());
+            tracing::error!(folder = %self.folder.path.display(), %error, "store stopped");
+            *stopped = Some(error.again());
             // The manifest may name what it was about to name: every file stays.
             self.folder.close();
         }
-        cause
+        error
     }
 
     fn create_table(&self, cleaned: Revision) -> Result<TableWriter> {
@@ -232,14 +233,16 @@ impl Lsm {
             // A failed sync is never retried, and the names of all files are in this folder.
             sync_dir(&self.env.vfs, &self.folder.path).map_err(|e| self.stop(e))?;
         }
-        for table in written {
-            table.publish();
-        }
         Ok(Adopted { records, tables })
     }
 
     /// Makes a change of the levels durable, then visible, as one.
-    fn publish(&self, publication: Publication, flushed: bool) -> Result<()> {
+    fn publish(
+        &self,
+        written: &mut [WrittenTable],
+        publication: Publication,
+        flushed: bool,
+    ) -> Result<()> {
         let Publication {
             edit,
             added,
@@ -249,7 +252,14 @@ impl Lsm {
         let ranges_change = !edit.deleted.is_empty() || !edit.forgotten.is_empty();
         let mut manifest = self.manifest.lock();
         self.check_running()?;
-        manifest.commit(edit).map_err(|e| self.stop(e))?;
+        if let Err(error) = manifest.commit(edit) {
+            // Nothing was changed: the tables are removed, and written again later.
+            if error.kind() == ErrorKind::Full {
+                return Err(error);
+            }
+            return Err(self.stop(error));
+        }
+        written.iter_mut().for_each(WrittenTable::publish);
         let places: Vec<_> = removed
             .iter()
             .map(|(level, table)| (*level, table.id))
@@ -308,7 +318,7 @@ impl Lsm {
             added: moved(level).collect(),
             removed: moved(plan.level).collect(),
         };
-        self.publish(publication, false)
+        self.publish(&mut [], publication, false)
     }
 
     /// Deletes the rows of a range one by one: as many ranges as there may be are remembered.
@@ -347,7 +357,7 @@ impl Lsm {
             added: Vec::new(),
             removed: tables,
         };
-        self.publish(publication, false)
+        self.publish(&mut [], publication, false)
     }
 
     fn finish_compaction(&self, mut compaction: Compaction) -> Result<()> {
@@ -369,14 +379,12 @@ impl Lsm {
             dropped = compaction.dropped,
             "compacted"
         );
-        self.publish(
-            Publication {
-                edit,
-                added: adopted.tables,
-                removed,
-            },
-            false,
-        )?;
+        let publication = Publication {
+            edit,
+            added: adopted.tables,
+            removed,
+        };
+        self.publish(&mut compaction.outputs, publication, false)?;
         let counters = &self.counters;
         counters.compacted_bytes.fetch_add(bytes, Ordering::Relaxed);
         counters
@@ -507,14 +515,12 @@ impl Store for Lsm {
             ..Edit::default()
         };
         tracing::debug!(tables = adopted.tables.len(), bytes, "memtable flushed");
-        self.publish(
-            Publication {
-                edit,
-                added: adopted.tables,
-                removed: Vec::new(),
-            },
-            true,
-        )?;
+        let publication = Publication {
+            edit,
+            added: adopted.tables,
+            removed: Vec::new(),
+        };
+        self.publish(&mut written, publication, true)?;
         self.counters.flushes.fetch_add(1, Ordering::Relaxed);
         let flushed = &self.counters.flushed_bytes;
         flushed.fetch_add(bytes, Ordering::Relaxed);

@@ -9,7 +9,8 @@
 //!            empty                                                       kind 2: a seal
 //! ```
 //!
-//! An edit is written and synced, then a seal is written and synced behind it. Only what is not
+//! An edit is written and synced, then a seal is written and synced behind it, for which the
+//! edit has left room: a full disk refuses the edit, and never the seal alone. Only what is not
 //! sealed can have been torn by a crash: an edit that does not check out although something valid
 //! follows was damaged later, and is never skipped.
 //!
@@ -18,7 +19,8 @@
 //!
 //! # Invariants
 //! - At most one edit is not sealed, and it is the last.
-//! - After a failed write or sync nothing more is written: the store is poisoned.
+//! - After a failed write or sync nothing more is written: the store is poisoned. An edit for
+//!   which there was no room is no such failure: it is cut off, or overwritten by the next.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -45,6 +47,9 @@ const FRAME_MAGIC: u32 = 0x4d46_5245;
 const FRAME_HEADER_BYTES: usize = 4 + 1 + 4 + 4;
 const KIND_EDIT: u8 = 1;
 const KIND_SEAL: u8 = 2;
+
+/// A seal has no body.
+const SEAL_BYTES: usize = FRAME_HEADER_BYTES;
 
 /// A log this much longer than its last compact form is written anew.
 const GROWTH_FACTOR: u64 = 4;
@@ -188,23 +193,33 @@ impl Manifest {
     /// Makes an edit durable.
     ///
     /// # Errors
-    /// After any error the manifest must not be used again: what it holds is unknown.
+    /// `Full` if there is no room for it: nothing was changed. After any other error the
+    /// manifest must not be used again: what it holds is unknown.
     pub(super) fn commit(&mut self, edit: Edit) -> Result<()> {
         let body = edit.encode(self.state.next_id);
-        self.log.append(KIND_EDIT, &body)?;
-        self.log.seal()?;
+        let begun = self.log.len;
+        if let Err(error) = self.log.write_frame(KIND_EDIT, &body, SEAL_BYTES) {
+            // What was written is a torn tail, which the next edit overwrites.
+            let _ = self.log.file.set_len(begun);
+            return Err(error);
+        }
+        self.log
+            .sync()
+            .and_then(|()| self.log.seal())
+            .map_err(in_doubt)?;
         self.state.apply(edit);
         if self.log.len <= GROWTH_BYTES + GROWTH_FACTOR * self.compact_bytes {
             return Ok(());
         }
-        match self.next_generation() {
-            Ok(next) => self.switch_to(next),
+        let grown = self.next_generation().and_then(|next| self.switch_to(next));
+        match grown {
             // The present log is whole, and may grow on until there is room for its successor.
-            Err(e) if e.kind() == ErrorKind::Full => {
-                tracing::warn!(error = %e, "no room to write the manifest anew");
-                remove_if_there(&self.vfs, &log_path(&self.dir, self.log.generation + 1))
+            Err(error) if error.kind() == ErrorKind::Full => {
+                tracing::warn!(%error, "no room to write the manifest anew");
+                let next = log_path(&self.dir, self.log.generation + 1);
+                remove_if_there(&self.vfs, &next).map_err(in_doubt)
             }
-            Err(e) => Err(e),
+            grown => grown,
         }
     }
 
@@ -431,6 +446,12 @@ impl LogFile {
     }
 
     fn append(&mut self, kind: u8, body: &[u8]) -> Result<()> {
+        self.write_frame(kind, body, 0)?;
+        self.sync()
+    }
+
+    /// Writes a frame, and `room` zeroes behind it, which reserve what the next frame needs.
+    fn write_frame(&mut self, kind: u8, body: &[u8], room: usize) -> Result<()> {
         let len = u32::try_from(body.len()).map_err(|_| {
             let message = format!(
                 "an edit of {} bytes for {}",
@@ -446,8 +467,12 @@ impl LogFile {
             .u32(len)
             .u32(frame_checksum(self.salt, self.len, kind, body))
             .raw(body);
-        self.write(&frame.into_vec())?;
-        self.sync()
+        let mut frame = frame.into_vec();
+        let frame_bytes = frame.len();
+        frame.resize(frame_bytes + room, 0);
+        self.write(&frame)?;
+        self.len -= room as u64;
+        Ok(())
     }
 
     fn seal(&mut self) -> Result<()> {
@@ -522,8 +547,18 @@ fn switch(vfs: &Arc<dyn Vfs>, dir: &Path, generation: u64) -> Result<()> {
     file.write_at(&body, 0).map_err(failed)?;
     file.sync_data().map_err(failed)?;
     vfs.rename(&new, &current)
-        .map_err(|e| Error::io(format!("switch {}", current.display()), e))?;
-    sync_dir(vfs, dir)
+        .map_err(|e| Error::io(format!("switch {}", current.display()), e))
+        .and_then(|()| sync_dir(vfs, dir))
+        .map_err(in_doubt)
+}
+
+/// Nobody may take a failure after which the disk's contents are unknown for one that changed
+/// nothing.
+fn in_doubt(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Full => Error::with_source(ErrorKind::Io, "the manifest is in doubt", error),
+        _ => error,
+    }
 }
 
 fn read_current(vfs: &Arc<dyn Vfs>, dir: &Path) -> Result<u64> {

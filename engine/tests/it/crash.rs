@@ -20,14 +20,14 @@ use engine::{Engine, Options};
 const COMMITS: u64 = 60;
 const KEYS: u64 = 7;
 
-struct Life {
-    vfs: Arc<SimVfs>,
-    workers: Arc<SteppedWorkers>,
+pub(crate) struct Life {
+    pub(crate) vfs: Arc<SimVfs>,
+    pub(crate) workers: Arc<SteppedWorkers>,
     env: Env,
 }
 
 impl Life {
-    fn new(vfs: Arc<SimVfs>, seed: u64) -> Self {
+    pub(crate) fn new(vfs: Arc<SimVfs>, seed: u64) -> Self {
         let workers = Arc::new(SteppedWorkers::new(seed));
         let env = Env {
             workers: workers.clone(),
@@ -36,7 +36,7 @@ impl Life {
         Self { vfs, workers, env }
     }
 
-    fn open(&self) -> engine::Result<Engine> {
+    pub(crate) fn open(&self) -> engine::Result<Engine> {
         let options = Options {
             memtable_bytes: 4096,
             table_bytes: 4096,
@@ -51,7 +51,7 @@ impl Life {
 }
 
 /// Commit `number`: a row that says which commit wrote it, and a message that says the same.
-fn commit(number: u64) -> Command {
+pub(crate) fn commit(number: u64) -> Command {
     let row = RowRef {
         keyspace: "default".to_owned(),
         key: key(number),
@@ -73,11 +73,11 @@ fn commit(number: u64) -> Command {
     })
 }
 
-fn key(number: u64) -> Bytes {
+pub(crate) fn key(number: u64) -> Bytes {
     Bytes::from(format!("key-{}", number % KEYS))
 }
 
-fn value(number: u64) -> Bytes {
+pub(crate) fn value(number: u64) -> Bytes {
     Bytes::from(format!("{number:06}{}", "x".repeat(200)))
 }
 
@@ -124,7 +124,7 @@ fn run(life: &Life, from: u64) -> u64 {
 }
 
 /// Opens after the power came back; answers how many commits are there.
-fn verify(life: &Life, acknowledged: u64, context: &str) -> u64 {
+pub(crate) fn verify(life: &Life, acknowledged: u64, context: &str) -> u64 {
     let engine = life
         .open()
         .unwrap_or_else(|error| panic!("{context}: open: {error}"));

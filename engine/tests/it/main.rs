@@ -2,6 +2,7 @@
 
 mod crash;
 mod examples;
+mod full;
 mod install;
 mod scripts;
 mod world;

@@ -29,6 +29,8 @@ pub struct Plan {
     pub voters: u64,
     /// Sizes and budgets of every node, as `engine::Options`; what is left out keeps its default.
     pub options: serde_json::Value,
+    /// Where the cluster's folder is made; `None` means among the system's temporary files.
+    pub place: Option<PathBuf>,
 }
 
 impl Plan {
@@ -38,6 +40,7 @@ impl Plan {
             program,
             voters: 3,
             options: json!({}),
+            place: None,
         }
     }
 }
@@ -56,7 +59,8 @@ pub struct Cluster {
 impl Cluster {
     /// Starts all voters and waits until one of them leads.
     pub async fn start(plan: Plan) -> Result<Self> {
-        let folder = TempDir::with_prefix("engine-jepsen-").context("make a folder")?;
+        let place = plan.place.unwrap_or_else(std::env::temp_dir);
+        let folder = TempDir::with_prefix_in("engine-jepsen-", place).context("make a folder")?;
         fs::write(folder.path().join(OPTIONS), plan.options.to_string())
             .context("write the options")?;
         let addresses = addresses(usize::try_from(plan.voters)?)?;

@@ -2,6 +2,7 @@
 
 mod a_flipped_byte_in_the_log_stops_the_node;
 mod a_frozen_leader_is_replaced;
+mod a_full_disk_refuses_writes_until_there_is_room;
 mod a_learner_is_sent_a_large_state_in_bounded_memory;
 mod every_acknowledged_write_survives_kills;
 

@@ -94,9 +94,12 @@ impl Peer {
             "a peer could not be asked"
         );
         match status.code() {
-            Code::Unavailable | Code::FailedPrecondition | Code::NotFound | Code::Unimplemented => {
-                RPCError::Unreachable(Unreachable::new(status))
-            }
+            // A full disk is left alone for a while, as is a peer that is down.
+            Code::Unavailable
+            | Code::FailedPrecondition
+            | Code::NotFound
+            | Code::Unimplemented
+            | Code::ResourceExhausted => RPCError::Unreachable(Unreachable::new(status)),
             _ => RPCError::Network(NetworkError::new(status)),
         }
     }

@@ -11,6 +11,7 @@ use engine::command::{Command, Commit, Op, Outcome, RowRef};
 use engine::env::Env;
 use engine::env::clock::OsClock;
 use engine::env::vfs::mem::MemVfs;
+use engine::env::vfs::sim::SimVfs;
 use engine::ids::{ClusterId, GroupId, NodeId};
 use engine_raft::{Error, Member, Node, NodeConfig, Timings};
 use tokio::net::TcpListener;
@@ -31,6 +32,8 @@ pub(crate) struct Setup {
     pub(crate) groups: Vec<GroupId>,
     pub(crate) options: Options,
     pub(crate) timings: Timings,
+    /// Disks that the test spoils; a node without one has an endless one in memory.
+    pub(crate) disks: BTreeMap<NodeId, SimVfs>,
 }
 
 impl Default for Setup {
@@ -42,6 +45,7 @@ impl Default for Setup {
                 ..Options::default()
             },
             timings: patient(),
+            disks: BTreeMap::new(),
         }
     }
 }
@@ -67,7 +71,13 @@ impl Place {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         Self {
             id: NodeId(id),
-            env: env(),
+            env: match setup.disks.get(&NodeId(id)) {
+                Some(disk) => Env {
+                    vfs: Arc::new(disk.clone()),
+                    ..env()
+                },
+                None => env(),
+            },
             address: listener.local_addr().expect("a bound port"),
             setup: setup.clone(),
         }

@@ -3,6 +3,7 @@
 mod cluster;
 
 mod batching;
+mod full;
 mod groups;
 mod leadership;
 mod membership;

@@ -81,6 +81,13 @@ pub(crate) fn status_response(
         cache_misses: metrics.cache_misses,
         rss_bytes: process.rss_bytes,
     };
+    let disk = pb::DiskStatus {
+        state: status.disk.state.to_string(),
+        total_bytes: status.disk.total_bytes,
+        free_bytes: status.disk.free_bytes,
+        reserve_bytes: status.disk.reserve_bytes,
+        refused: status.disk.refused,
+    };
     pb::StatusResponse {
         cluster_id: status.cluster.0,
         node_id: status.node.0,
@@ -94,6 +101,7 @@ pub(crate) fn status_response(
             .map(|(group, (view, recovered))| group_status(group, &view, recovered))
             .collect(),
         metrics: Some(metrics),
+        disk: Some(disk),
     }
 }
 

@@ -42,6 +42,7 @@ fn small() -> LogOptions {
         idle_mark_after: Duration::from_millis(100),
         tail_bytes: 1024,
         spare_segments: 1,
+        keep_free_bytes: 0,
     }
 }
 

@@ -234,6 +234,37 @@ fn a_full_disk_refuses_the_flush_and_poisons_nothing() {
 }
 
 #[test]
+fn an_edit_without_room_changes_nothing_and_is_made_later() {
+    let vfs = SimVfs::new(12);
+    let env = env_on(&vfs, 12);
+    let store = open(&env, tiny());
+    let used = || {
+        let space = env.vfs.space(&dir()).expect("a disk");
+        space.total_bytes - space.free_bytes
+    };
+    store.freeze(Bytes::from(vec![1; 5_000]));
+    // Every amount of room: for a part of the edit, for all of it and none for its seal.
+    let enough = (0..5_200).step_by(7).find(|room| {
+        vfs.set_capacity(used() + room);
+        match store.flush() {
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Full, "{room}: {error}");
+                false
+            }
+            Ok(flushed) => flushed,
+        }
+    });
+    assert!(enough.is_some_and(|room| room > 5_000), "{enough:?}");
+    vfs.make_room();
+    store.freeze(blob(2));
+    assert!(store.flush().expect("there is room"));
+    drop(store);
+    vfs.power_off();
+    vfs.power_on();
+    assert_eq!(open(&env, tiny()).checkpoint(), Some(blob(2)));
+}
+
+#[test]
 fn a_manifest_that_finds_no_room_to_be_written_anew_grows_on() {
     let vfs = SimVfs::new(11);
     let env = env_on(&vfs, 11);

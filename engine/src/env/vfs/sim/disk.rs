@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
+use std::path::Path;
 
-use super::power_is_off;
 use super::tree::{InodeId, Tree};
+use super::{Call, Hit, power_is_off};
 use crate::env::rng::SeededRng;
 
 /// Keeps these choices apart from those that others draw from the same seed.
@@ -23,7 +24,20 @@ pub(super) struct Disk {
     pub(super) cycle: u64,
     pub(super) io_count: u64,
     pub(super) crash_at: Option<u64>,
+    pub(super) fill_at: Option<u64>,
+    /// Nothing can grow, and no file can be created.
+    pub(super) filled: bool,
+    pub(super) fault: Option<Fault>,
+    /// What the last injected fault hit.
+    pub(super) hit: Option<Hit>,
     pub(super) powered: bool,
+}
+
+/// A call that is to fail.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fault {
+    pub(super) at: u64,
+    pub(super) kind: ErrorKind,
 }
 
 /// How much of a call takes place.
@@ -46,6 +60,10 @@ impl Disk {
             cycle: 0,
             io_count: 0,
             crash_at: None,
+            fill_at: None,
+            filled: false,
+            fault: None,
+            hit: None,
             powered: true,
         }
     }
@@ -56,12 +74,31 @@ impl Disk {
     /// lock on the disk, which the caller holds.
     pub(super) fn call<T>(
         &mut self,
+        call: Call,
+        path: &Path,
         work: impl FnOnce(&mut Self, Extent) -> io::Result<T>,
     ) -> io::Result<T> {
         if !self.powered {
             return Err(power_is_off());
         }
         self.io_count += 1;
+        if let Some(fault) = self.fault.take_if(|fault| self.io_count >= fault.at) {
+            let path = path.to_owned();
+            self.hit = Some(Hit { call, path });
+            if call == Call::Sync {
+                self.next_sync_fails = true;
+                drop(work(self, Extent::Whole));
+            }
+            return Err(fault.kind.into());
+        }
+        if self.fill_at.is_some_and(|at| self.io_count >= at) {
+            self.fill_at = None;
+            self.capacity_bytes = self.tree.used_bytes();
+            self.filled = true;
+        }
+        if self.filled && matches!(call, Call::Create | Call::HardLink) {
+            return Err(ErrorKind::StorageFull.into());
+        }
         if self.crash_at.is_none_or(|at| self.io_count < at) {
             return work(self, Extent::Whole);
         }

@@ -30,12 +30,12 @@ mod tests;
 
 use std::fmt::Debug;
 use std::io::{self, ErrorKind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use self::disk::{Disk, Extent};
+use self::disk::{Disk, Extent, Fault};
 use self::handle::{Handle, LockGuard};
 use super::path::names;
 use super::{DirEntry, File, OpenMode, Space, Vfs};
@@ -53,6 +53,39 @@ pub struct SimVfs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the power is off")]
 pub struct PowerIsOff;
+
+/// The calls of a disk, for whoever wants to know which one an injected fault hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "each is the method of its name")]
+pub enum Call {
+    Open,
+    Create,
+    CreateDirAll,
+    Remove,
+    RemoveDirAll,
+    Rename,
+    HardLink,
+    SyncDir,
+    List,
+    Exists,
+    Lock,
+    Space,
+    Read,
+    Write,
+    Sync,
+    SetLen,
+    Preallocate,
+    Len,
+}
+
+/// What an injected fault hit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hit {
+    /// Which call.
+    pub call: Call,
+    /// On what; a file goes by the name under which it was opened.
+    pub path: PathBuf,
+}
 
 impl PowerIsOff {
     /// Whether an error, or what caused it, is a power cut.
@@ -126,6 +159,37 @@ impl SimVfs {
         self.disk.lock().write_failure = None;
     }
 
+    /// Makes call number `n` of the disk's life fail, once, and do nothing: the next one, if `n`
+    /// is past.
+    pub fn fail_call(&self, n: u64, kind: ErrorKind) {
+        let mut disk = self.disk.lock();
+        disk.fault = Some(Fault { at: n, kind });
+        disk.hit = None;
+    }
+
+    /// What the fault of [`SimVfs::fail_call`] hit, once it has.
+    pub fn hit(&self) -> Option<Hit> {
+        self.disk.lock().hit.clone()
+    }
+
+    /// Fills the disk at call number `n` of its life, as somebody else's files would: from then
+    /// on no file grows and none is created, until [`SimVfs::make_room`].
+    pub fn fill_at(&self, n: u64) {
+        self.disk.lock().fill_at = Some(n);
+    }
+
+    /// Whether the disk was filled, and still is.
+    pub fn is_filled(&self) -> bool {
+        self.disk.lock().filled
+    }
+
+    /// Ends [`SimVfs::fill_at`] and [`SimVfs::set_capacity`].
+    pub fn make_room(&self) {
+        let mut disk = self.disk.lock();
+        disk.filled = false;
+        disk.capacity_bytes = CAPACITY_BYTES_DEFAULT;
+    }
+
     /// Sets the room for the bytes of all files together. Growth beyond it fails with
     /// `StorageFull`, after writing what fits.
     pub fn set_capacity(&self, bytes: u64) {
@@ -147,14 +211,23 @@ impl SimVfs {
         }
     }
 
-    fn call<T>(&self, work: impl FnOnce(&mut Disk, Extent) -> io::Result<T>) -> io::Result<T> {
-        self.disk.lock().call(work)
+    fn call<T>(
+        &self,
+        call: Call,
+        path: &Path,
+        work: impl FnOnce(&mut Disk, Extent) -> io::Result<T>,
+    ) -> io::Result<T> {
+        self.disk.lock().call(call, path, work)
     }
 }
 
 impl Vfs for SimVfs {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>> {
-        let (id, cycle) = self.call(|disk, _| {
+        let call = match mode {
+            OpenMode::CreateNew => Call::Create,
+            OpenMode::Read | OpenMode::ReadWrite => Call::Open,
+        };
+        let (id, cycle) = self.call(call, path, |disk, _| {
             let path = names(path)?;
             let id = match mode {
                 OpenMode::CreateNew => disk.tree.create_file(&path)?,
@@ -167,13 +240,14 @@ impl Vfs for SimVfs {
         Ok(Arc::new(Handle {
             disk,
             id,
+            path: path.to_owned(),
             cycle,
             writable,
         }))
     }
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-        self.call(|disk, extent| {
+        self.call(Call::CreateDirAll, path, |disk, extent| {
             let path = names(path)?;
             let limit = match extent {
                 Extent::Whole => path.len(),
@@ -184,11 +258,13 @@ impl Vfs for SimVfs {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        self.call(|disk, _| disk.tree.remove_file(&names(path)?))
+        self.call(Call::Remove, path, |disk, _| {
+            disk.tree.remove_file(&names(path)?)
+        })
     }
 
     fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
-        self.call(|disk, extent| {
+        self.call(Call::RemoveDirAll, path, |disk, extent| {
             let mut below = disk.tree.names_below(&names(path)?)?;
             if extent == Extent::Part {
                 below.truncate(disk.rng.index(below.len() + 1));
@@ -201,34 +277,40 @@ impl Vfs for SimVfs {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.call(|disk, _| disk.tree.rename(&names(from)?, &names(to)?))
+        self.call(Call::Rename, from, |disk, _| {
+            disk.tree.rename(&names(from)?, &names(to)?)
+        })
     }
 
     fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.call(|disk, _| disk.tree.hard_link(&names(from)?, &names(to)?))
+        self.call(Call::HardLink, from, |disk, _| {
+            disk.tree.hard_link(&names(from)?, &names(to)?)
+        })
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.call(|disk, extent| {
+        self.call(Call::SyncDir, path, |disk, extent| {
             let part = (extent == Extent::Part).then_some(&disk.rng);
             disk.tree.sync_dir(&names(path)?, part)
         })
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
-        self.call(|disk, _| disk.tree.list(&names(path)?))
+        self.call(Call::List, path, |disk, _| disk.tree.list(&names(path)?))
     }
 
     fn exists(&self, path: &Path) -> io::Result<bool> {
-        self.call(|disk, _| match disk.tree.find(&names(path)?) {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
+        self.call(Call::Exists, path, |disk, _| {
+            match disk.tree.find(&names(path)?) {
+                Ok(_) => Ok(true),
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+                Err(error) => Err(error),
+            }
         })
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Debug + Send + Sync>> {
-        let (id, cycle) = self.call(|disk, _| {
+        let (id, cycle) = self.call(Call::Lock, path, |disk, _| {
             let path = names(path)?;
             let id = match disk.tree.find_file(&path) {
                 Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -248,8 +330,8 @@ impl Vfs for SimVfs {
         }))
     }
 
-    fn space(&self, _path: &Path) -> io::Result<Space> {
-        self.call(|disk, _| {
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        self.call(Call::Space, path, |disk, _| {
             Ok(Space {
                 total_bytes: disk.capacity_bytes,
                 free_bytes: disk.free_bytes(),
