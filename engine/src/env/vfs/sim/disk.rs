@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
 
+use super::moment::Moment;
 use super::power_is_off;
+use super::survival::Losses;
 use super::tree::{InodeId, Tree};
 use crate::env::rng::SeededRng;
 
@@ -24,6 +26,8 @@ pub(super) struct Disk {
     pub(super) io_count: u64,
     pub(super) crash_at: Option<u64>,
     pub(super) powered: bool,
+    /// The disk before each call since the recording began.
+    pub(super) recording: Option<Vec<Moment>>,
 }
 
 /// How much of a call takes place.
@@ -36,9 +40,13 @@ pub(super) enum Extent {
 
 impl Disk {
     pub(super) fn new(seed: u64) -> Self {
+        Self::with_tree(Tree::new(), seed)
+    }
+
+    pub(super) fn with_tree(tree: Tree, seed: u64) -> Self {
         Self {
             rng: SeededRng::new(seed ^ FAULTS),
-            tree: Tree::new(),
+            tree,
             locks: BTreeSet::new(),
             capacity_bytes: super::CAPACITY_BYTES_DEFAULT,
             next_sync_fails: false,
@@ -47,6 +55,7 @@ impl Disk {
             io_count: 0,
             crash_at: None,
             powered: true,
+            recording: None,
         }
     }
 
@@ -60,6 +69,9 @@ impl Disk {
     ) -> io::Result<T> {
         if !self.powered {
             return Err(power_is_off());
+        }
+        if let Some(recording) = &mut self.recording {
+            recording.push(Moment::new(self.io_count, &self.tree));
         }
         self.io_count += 1;
         if self.crash_at.is_none_or(|at| self.io_count < at) {
@@ -80,13 +92,13 @@ impl Disk {
         self.crash_at = None;
     }
 
-    pub(super) fn power_on(&mut self) {
+    pub(super) fn power_on(&mut self) -> Losses {
         self.crash_at = None;
         self.cycle += 1;
         self.locks.clear();
         self.next_sync_fails = false;
-        self.tree.lose_power(&self.rng);
         self.powered = true;
+        self.tree.lose_power(&self.rng)
     }
 
     /// Writes what the room and the injected faults allow.
