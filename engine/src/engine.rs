@@ -11,6 +11,9 @@
 //! - Nothing is applied before the log has synced it; nothing is answered before it is applied.
 //! - One process at a time: the folder is locked.
 
+#[cfg(test)]
+mod crash_tests;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,11 +24,11 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::command::{Batch, Command, Commit, Outcome, Payload};
 use crate::env::Env;
-use crate::env::vfs::OpenMode;
+use crate::env::vfs::{OpenMode, create_dir_durable};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ClusterId, GroupId, LogId, LogIndex};
 use crate::limits::{COMMIT_BYTES_MAX, ENTRY_BYTES_MAX, ENTRY_COMMANDS_MAX};
-use crate::options::Options;
+use crate::options::{Options, ValidOptions};
 use crate::replica::{Replica, Shared};
 use crate::segment::{Log, LogEntry, LogStats, Write};
 
@@ -108,15 +111,12 @@ impl Engine {
     /// # Errors
     /// As [`Engine::open`].
     pub fn open_in(env: Env, path: &Path, options: Options) -> Result<Self> {
-        let options = options.validate()?;
+        Self::open_validated(env, path, options.validate()?)
+    }
+
+    fn open_validated(env: Env, path: &Path, options: ValidOptions) -> Result<Self> {
         let failed = |source| Error::io(format!("open {}", path.display()), source);
-        env.vfs.create_dir_all(path).map_err(failed)?;
-        if let Some(parent) = path
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty())
-        {
-            env.vfs.sync_dir(parent).map_err(failed)?;
-        }
+        create_dir_durable(env.vfs.as_ref(), path).map_err(failed)?;
         let lock = env.vfs.lock(&path.join("LOCK")).map_err(|source| {
             let context = format!("{} is in use by another process", path.display());
             Error::with_source(ErrorKind::Locked, context, source)

@@ -17,6 +17,8 @@ const NESTED_ONE_IN: u64 = 48;
 /// …and one of so many of those that follow, once more.
 const NESTED_TWICE_ONE_IN: u64 = 192;
 
+const POWER_CUT: &str = "power cut";
+
 /// What was seen.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Tally {
@@ -52,17 +54,30 @@ pub(super) fn explore<W: Workload>(seed: u64, tally: &mut Tally) {
                 visit::<W>(cut, &story.promise, &rng, &mut trail, tally);
             }
         }
+        if cuts == CUTS && rng.below(KILL_ONE_IN) == 0 {
+            let kill = Cut {
+                disk: moment.killed(rng.next_u64()),
+                kind: "process killed",
+                io_count: moment.io_count(),
+                seed: rng.next_u64(),
+            };
+            visit::<W>(kill, &story.promise, &rng, &mut trail, tally);
+        }
         tally.calls += 1;
     }
     tally.workloads += 1;
 }
 
+/// At one of so many moments the process alone ends, and the power is cut while it recovers.
+const KILL_ONE_IN: u64 = 24;
+
 /// Keeps these choices apart from those of the workload.
 const CUTTING: u64 = 0x4355_5453;
 
-/// What one power cut left.
+/// The end of a process, and what it left.
 struct Cut {
     disk: SimVfs,
+    kind: &'static str,
     io_count: u64,
     seed: u64,
 }
@@ -78,14 +93,14 @@ fn visit<W: Workload>(
     let goes_on = match trail.cuts.len() {
         0 => {
             tally.states += 1;
-            rng.below(NESTED_ONE_IN) == 0
+            cut.kind != POWER_CUT || rng.below(NESTED_ONE_IN) == 0
         }
         depth => {
             tally.nested += 1;
             depth == 1 && rng.below(NESTED_TWICE_ONE_IN) == 0
         }
     };
-    trail.cuts.push((cut.io_count, cut.seed));
+    trail.cuts.push((cut.kind, cut.io_count, cut.seed));
     if goes_on {
         cut.disk.record();
     }
@@ -142,6 +157,7 @@ impl<W: Workload> Story<W> {
         let crashed = moment.crashed(seed);
         self.losses.insert(crashed.losses).then(|| Cut {
             disk: crashed.disk,
+            kind: POWER_CUT,
             io_count: moment.io_count(),
             seed,
         })
@@ -152,14 +168,14 @@ impl<W: Workload> Story<W> {
 struct Trail {
     name: &'static str,
     seed: u64,
-    cuts: Vec<(u64, u64)>,
+    cuts: Vec<(&'static str, u64, u64)>,
 }
 
 impl fmt::Display for Trail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} workload, seed {}", self.name, self.seed)?;
-        for (call, seed) in &self.cuts {
-            write!(f, ", power cut after call {call} with losses {seed:#x}")?;
+        for (kind, call, seed) in &self.cuts {
+            write!(f, ", {kind} after call {call} ({seed:#x})")?;
         }
         Ok(())
     }

@@ -23,4 +23,4 @@ mod suite;
 mod workload;
 
 pub(crate) use suite::survives_power_cuts;
-pub(crate) use workload::{Process, Workload, World, make_folder};
+pub(crate) use workload::{Process, Workload, World};

@@ -1,6 +1,5 @@
 //! What is crashed: a part of the engine, told by a seed what to do.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -9,7 +8,7 @@ use crate::env::clock::ManualClock;
 use crate::env::rng::SeededRng;
 use crate::env::vfs::sim::SimVfs;
 use crate::env::workers::SteppedWorkers;
-use crate::env::{Env, Rng, Vfs};
+use crate::env::{Env, Rng};
 
 /// One kind of workload and its idea of what a disk must hold.
 pub(crate) trait Workload: Sized + 'static {
@@ -115,13 +114,5 @@ impl Drop for Process {
     /// Without notice, as a kill would.
     fn drop(&mut self) {
         self.workers.abandon();
-    }
-}
-
-/// Makes a folder that was there before the workload begins.
-pub(crate) fn make_folder<W: Workload>(world: &World<W>, path: &Path) {
-    world.disk.create_dir_all(path).expect("the power is on");
-    for folder in path.ancestors() {
-        world.disk.sync_dir(folder).expect("the power is on");
     }
 }

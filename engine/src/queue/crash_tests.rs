@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::tests::{ALL, DIR, GROUP, Model, NEWEST, at, expected, message};
 use super::{PartitionLengths, PartitionRef, Partitions, QueueOptions, StoredMessage};
-use crate::crash::{Process, Workload, World, make_folder, survives_power_cuts};
+use crate::crash::{Process, Workload, World, survives_power_cuts};
 use crate::ids::Offset;
 
 #[test]
@@ -96,8 +96,6 @@ impl Workload for QueueWorkload {
     }
 
     fn play(world: &World<Self>) {
-        let above = Path::new(DIR).parent().expect("the queue has a parent");
-        make_folder(world, above);
         let options = QueueOptions {
             file_bytes: world.one_of(&[200, 300, 1000]),
             buffer_bytes: world.one_of(&[1, 120, 400]),

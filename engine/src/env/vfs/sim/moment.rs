@@ -45,12 +45,19 @@ impl Moment {
     /// What the next call would have done in part is not lost on anybody: all that half a call
     /// can leave, a power cut before it or before the one after it can leave too.
     pub fn crashed(&self, seed: u64) -> Crashed {
-        let mut disk = Disk::with_tree(self.tree.clone(), seed);
-        let losses = disk.power_on().hash;
-        let disk = SimVfs {
-            disk: Arc::new(Mutex::new(disk)),
-        };
+        let disk = self.killed(seed);
+        let losses = disk.disk.lock().power_on().hash;
         Crashed { disk, losses }
+    }
+
+    /// Ends the process at this moment, on a disk of its own that stays powered: nothing is lost,
+    /// nothing becomes durable. `seed` decides about later power cuts.
+    pub fn killed(&self, seed: u64) -> SimVfs {
+        let mut tree = self.tree.clone();
+        tree.forget_handles();
+        SimVfs {
+            disk: Arc::new(Mutex::new(Disk::with_tree(tree, seed))),
+        }
     }
 }
 

@@ -247,11 +247,16 @@ impl Tree {
             .sum()
     }
 
+    /// All handles end, and with them the files that have no other name.
+    pub(super) fn forget_handles(&mut self) {
+        self.handles.clear();
+    }
+
     /// Leaves what the medium holds after a power cut, and answers what was lost.
     pub(super) fn lose_power(&mut self, rng: &SeededRng) -> Losses {
         let mut losses = Losses::default();
         self.version += 1;
-        self.handles.clear();
+        self.forget_handles();
         self.lose_names(rng, &mut losses);
         self.forget_nameless();
         for inode in self.inodes.values_mut() {
