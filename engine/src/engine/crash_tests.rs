@@ -83,7 +83,10 @@ impl Promise {
         let applied = view.applied.map_or(0, |applied| applied.index.0);
         if applied == self.durable.applied {
             if self.digest.is_some_and(|digest| digest != view.digest) {
-                return Err(format!("{view:?} has another digest than {:?}", self.digest));
+                return Err(format!(
+                    "{view:?} has another digest than {:?}",
+                    self.digest
+                ));
             }
             return self.durable.check(engine, past).map(|()| false);
         }
@@ -91,7 +94,10 @@ impl Promise {
             Some(asked) if asked.state.applied == applied => {
                 asked.state.check(engine, past).map(|()| true)
             }
-            _ => Err(format!("{applied} entries; {} are durable", self.durable.applied)),
+            _ => Err(format!(
+                "{applied} entries; {} are durable",
+                self.durable.applied
+            )),
         }
     }
 }

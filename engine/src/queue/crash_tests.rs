@@ -153,13 +153,7 @@ fn open_and_check(
     stand: &Stand,
 ) -> Result<(Partitions, Process), String> {
     let process = Process::start(world);
-    let queue = Partitions::open(
-        &process.env,
-        Path::new(DIR),
-        GROUP,
-        options,
-        &stand.lengths,
-    );
+    let queue = Partitions::open(&process.env, Path::new(DIR), GROUP, options, &stand.lengths);
     let queue = queue.map_err(|error| format!("open: {error}"))?;
     for place in places() {
         let bounds = queue.bounds(place);
@@ -168,9 +162,7 @@ fn open_and_check(
             .map_err(|error| format!("fetch {place:?}: {error}"))?;
         let expected = expected(&stand.model, place, 0, NEWEST);
         if found != expected || bounds != (Offset(0), Offset(found.len() as u64)) {
-            return Err(format!(
-                "{place:?}: {bounds:?} {found:?}, not {expected:?}"
-            ));
+            return Err(format!("{place:?}: {bounds:?} {found:?}, not {expected:?}"));
         }
     }
     Ok((queue, process))

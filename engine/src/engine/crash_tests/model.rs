@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::command::{Command, Commit, Guard, NewMessage, Op, OpResult, Outcome, Refusal};
+use crate::command::{Command, Commit, Guard, NewMessage, Op, OpResult, Outcome, Refusal, Request};
 use crate::engine::Engine;
 use crate::ids::{Offset, PartitionId, Revision, SessionId, TopicId};
 use crate::query::{ConsumerGroupView, FetchRequest, Message, RowView, ScanRequest};
@@ -14,7 +14,7 @@ use crate::state::DEFAULT_KEYSPACE;
 /// The only time of these worlds.
 pub(super) const NOW_MS: u64 = 1_000;
 
-/// Rows of the default keyspace, topics, and the answers that the newest session remembers.
+/// Rows of the default keyspace, topics, and the answers that sessions remember.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Model {
     /// How many entries were applied.
@@ -26,7 +26,7 @@ pub(super) struct Model {
     rows: Arc<Rows>,
     /// The rows at each revision that changed something.
     history: BTreeMap<Revision, Arc<Rows>>,
-    answers: BTreeMap<u64, Outcome>,
+    answers: BTreeMap<(SessionId, u64), Outcome>,
 }
 
 type Rows = BTreeMap<Bytes, RowView>;
@@ -48,7 +48,6 @@ impl Model {
             Command::OpenSession => {
                 let session = SessionId(self.session.map_or(1, |last| last.0 + 1));
                 self.session = Some(session);
-                self.answers.clear();
                 Outcome::SessionOpened { session }
             }
             Command::RaiseFloor { revision } => {
@@ -77,12 +76,18 @@ impl Model {
         let Some(request) = commit.request else {
             return self.decide(commit);
         };
-        if let Some(known) = self.answers.get(&request.number) {
+        let Request {
+            session,
+            number,
+            acked_below,
+        } = request;
+        if let Some(known) = self.answers.get(&(session, number)) {
             return known.clone();
         }
         let outcome = self.decide(commit);
-        self.answers = self.answers.split_off(&request.acked_below);
-        self.answers.insert(request.number, outcome.clone());
+        self.answers
+            .retain(|(of, number), _| *of != session || *number >= acked_below);
+        self.answers.insert((session, number), outcome.clone());
         outcome
     }
 

@@ -198,8 +198,7 @@ impl<'w> Life<'w> {
         let (group, writes) = self.asked.next_writes(rng, groups, self.body_bytes_max);
         self.asked.apply_all(group, &writes);
         let number = rng.next_u64();
-        self.world
-            .note(Event::Asked(number, group, writes.clone()));
+        self.world.note(Event::Asked(number, group, writes.clone()));
         let notes = self.world.notes();
         let done = move |result: Result<()>| {
             if result.is_ok() {

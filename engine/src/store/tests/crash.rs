@@ -167,10 +167,7 @@ fn draw_options(world: &World<StoreWorkload>) -> StoreOptions {
     }
 }
 
-fn open_in(
-    world: &World<StoreWorkload>,
-    options: &StoreOptions,
-) -> Result<(Lsm, Process), String> {
+fn open_in(world: &World<StoreWorkload>, options: &StoreOptions) -> Result<(Lsm, Process), String> {
     let process = Process::start(world);
     let blocks = BlockCache::new(0);
     let store = Lsm::open(&process.env, &dir(), options.clone(), blocks)
@@ -195,9 +192,11 @@ fn check(world: &World<StoreWorkload>, store: &Lsm, promise: &Promise) -> Result
         }
     }
     let vfs: Arc<dyn Vfs> = Arc::new(world.disk.clone());
-    let (files, tables) = (table_names(&vfs, &dir()).len(), table_count(store));
-    if files != tables {
-        return Err(format!("{files} table files for {tables} tables"));
+    let names = file_names(&vfs, &dir());
+    let blobs = names.iter().filter(|name| name.ends_with("blob")).count();
+    let (tables, stats) = (table_names(&vfs, &dir()).len(), store.stats());
+    if (tables, blobs) != (table_count(store), stats.blob_files) {
+        return Err(format!("{names:?} are not the files of {stats:?}"));
     }
     Ok(found)
 }

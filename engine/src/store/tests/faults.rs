@@ -3,8 +3,8 @@
 use std::io;
 
 use super::*;
-use crate::env::vfs::sim::SimVfs;
 use crate::ErrorKind;
+use crate::env::vfs::sim::SimVfs;
 
 fn env_on(vfs: &SimVfs, seed: u64) -> Env {
     Env::simulated(Arc::new(vfs.clone()), seed)
@@ -133,6 +133,30 @@ fn a_failed_sync_of_the_manifest_stops_the_store() {
     assert_eq!(store.checkpoint(), opened);
     let found = scan(&store, KeyRange::all(), u64::MAX, false);
     assert_eq!(found.expect("nothing is damaged"), expected);
+}
+
+#[test]
+fn a_seal_that_a_killed_process_has_not_synced_is_written_again() {
+    let vfs = SimVfs::new(12);
+    let store = open(&env_on(&vfs, 12), tiny());
+    store.freeze(blob(1));
+    vfs.record();
+    store.flush().expect("the disk works");
+    for moment in vfs.recorded() {
+        for seed in 0..20 {
+            let killed = moment.killed(seed);
+            let store = open(&env_on(&killed, seed), tiny());
+            let found = revision_of(store.checkpoint());
+            killed.record();
+            store.freeze(blob(2));
+            store.flush().expect("the disk works");
+            for moment in killed.recorded() {
+                let disk = moment.crashed(seed).disk;
+                let store = open(&env_on(&disk, seed), tiny());
+                assert!([found, 2].contains(&revision_of(store.checkpoint())));
+            }
+        }
+    }
 }
 
 #[test]

@@ -75,9 +75,8 @@ impl Model {
             }
             let mut deleted = self.deleted.iter();
             if let Some(row) = row.clone()
-                && !deleted.any(|(when, range)| {
-                    revision < when && *when <= at && range.contains(key)
-                })
+                && !deleted
+                    .any(|(when, range)| revision < when && *when <= at && range.contains(key))
             {
                 rows.push((key.clone(), row.at(Revision(*revision))));
             }
