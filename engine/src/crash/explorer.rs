@@ -39,6 +39,7 @@ pub(super) fn explore<W: Workload>(seed: u64, tally: &mut Tally) {
     let mut trail = Trail {
         name: W::NAME,
         seed,
+        number: 0,
         cuts: Vec::new(),
     };
     let disk = SimVfs::new(seed);
@@ -100,6 +101,7 @@ fn visit<W: Workload>(
             depth == 1 && rng.below(NESTED_TWICE_ONE_IN) == 0
         }
     };
+    trail.number = tally.states + tally.nested;
     trail.cuts.push((cut.kind, cut.io_count, cut.seed));
     if goes_on {
         cut.disk.record();
@@ -168,11 +170,14 @@ impl<W: Workload> Story<W> {
 struct Trail {
     name: &'static str,
     seed: u64,
+    /// Which crash state of the run it is.
+    number: u64,
     cuts: Vec<(&'static str, u64, u64)>,
 }
 
 impl fmt::Display for Trail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "crash state {}, ", self.number)?;
         write!(f, "{} workload, seed {}", self.name, self.seed)?;
         for (kind, call, seed) in &self.cuts {
             write!(f, ", {kind} after call {call} ({seed:#x})")?;
