@@ -332,7 +332,13 @@ fn replay(log: &Log, replica: &Replica) -> Result<()> {
             return Ok(());
         }
         let until = LogIndex(last.index.0 + 1);
-        for entry in log.read(GROUP, LogIndex(next), until, REPLAY_BYTES)? {
+        let entries = log.read(GROUP, LogIndex(next), until, REPLAY_BYTES)?;
+        if entries.is_empty() {
+            let last = last.index;
+            let context = format!("replay entries {next} to {last}: the log has purged them");
+            return Err(Error::new(ErrorKind::Corrupt, context));
+        }
+        for entry in entries {
             replica.apply(entry.log_id, &Payload::decode(entry.body)?)?;
         }
     }

@@ -12,7 +12,7 @@ use crate::env::vfs::sim::{Moment, SimVfs};
 const CUTS: usize = 16;
 
 /// One of so many recoveries of a workload's power cuts goes on and is cut itself…
-const NESTED_ONE_IN: u64 = 48;
+const NESTED_ONE_IN: u64 = 96;
 
 /// …and one of so many of those that follow, once more.
 const NESTED_TWICE_ONE_IN: u64 = 192;
@@ -70,7 +70,7 @@ pub(super) fn explore<W: Workload>(seed: u64, tally: &mut Tally) {
 }
 
 /// At one of so many moments the process alone ends, and the power is cut while it recovers.
-const KILL_ONE_IN: u64 = 24;
+const KILL_ONE_IN: u64 = 12;
 
 /// Keeps these choices apart from those of the workload.
 const CUTTING: u64 = 0x4355_5453;

@@ -20,7 +20,7 @@ use crate::state::DEFAULT_KEYSPACE;
 
 #[test]
 fn every_acknowledged_commit_survives_every_power_cut_whole() {
-    survives_power_cuts::<EngineWorkload>(6);
+    survives_power_cuts::<EngineWorkload>(3);
 }
 
 struct EngineWorkload;

@@ -1,7 +1,7 @@
-//! The engine's tests from outside: readable scripts, and crashes of the whole engine.
+//! The engine's tests from outside: readable scripts, received checkpoints, restarts.
 
-mod crash;
 mod examples;
 mod install;
+mod replay;
 mod scripts;
 mod world;
