@@ -213,6 +213,7 @@ fn draw_options(world: &World<EngineWorkload>) -> Options {
         block_cache_bytes: world.one_of(&[0, 1 << 20]),
         row_cache_bytes: world.one_of(&[0, 1 << 20]),
         partition_file_bytes: world.one_of(&[200, 1000]),
+        blob_threshold_bytes: world.one_of(&[100, 64 << 10]),
         ..small()
     }
 }
@@ -317,6 +318,10 @@ impl<'w> Life<'w> {
         let mut rows = BTreeMap::new();
         let mut ops = Vec::new();
         let mut offset = false;
+        if world.below(8) == 0 {
+            // Before the rows of the commit, which may lie in the range.
+            ops.push(draw_range(world));
+        }
         for _ in 0..=world.below(4) {
             match world.below(8) {
                 0..=2 => {
@@ -377,6 +382,9 @@ impl<'w> Life<'w> {
     }
 }
 
+/// How many rows there may be.
+const KEYS: u64 = 8;
+
 fn create_topic(number: u64) -> Command {
     Command::CreateTopic {
         name: format!("topic-{number}"),
@@ -387,8 +395,22 @@ fn create_topic(number: u64) -> Command {
 fn draw_row(world: &World<EngineWorkload>) -> RowRef {
     RowRef {
         keyspace: DEFAULT_KEYSPACE.to_owned(),
-        key: Bytes::from(format!("key-{}", world.below(8))),
+        key: key(world.below(KEYS)),
     }
+}
+
+fn draw_range(world: &World<EngineWorkload>) -> Op {
+    let start = world.below(KEYS);
+    let end = start + 1 + world.below(KEYS);
+    Op::DeleteRange {
+        keyspace: DEFAULT_KEYSPACE.to_owned(),
+        start: key(start),
+        end: (end < KEYS).then(|| key(end)),
+    }
+}
+
+fn key(number: u64) -> Bytes {
+    Bytes::from(format!("key-{number}"))
 }
 
 fn draw_value(world: &World<EngineWorkload>, number: u64) -> Bytes {

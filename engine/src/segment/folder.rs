@@ -31,12 +31,17 @@ impl Folder {
     ) -> Result<Self> {
         create_dir_durable(env.vfs.as_ref(), path)
             .map_err(|e| Error::io(format!("create the log folder {}", path.display()), e))?;
-        Ok(Self {
+        let folder = Self {
             env: env.clone(),
             path: path.to_owned(),
             cluster,
             segment_bytes,
-        })
+        };
+        // An earlier process may have been killed before it synced a change of names. Together
+        // with the next change there would be two, and a crash that keeps the later one alone
+        // shows a gap.
+        folder.sync_names()?;
+        Ok(folder)
     }
 
     /// The numbers of all segments, ascending; removes what a crash left half prepared.

@@ -140,6 +140,12 @@ impl Model {
             Op::Delete { row } => OpResult::Deleted {
                 existed: Arc::make_mut(&mut self.rows).remove(&row.key).is_some(),
             },
+            Op::DeleteRange { start, end, .. } => {
+                let outside =
+                    |key: &Bytes| key < start || end.as_ref().is_some_and(|end| key >= end);
+                Arc::make_mut(&mut self.rows).retain(|key, _| outside(key));
+                OpResult::RangeDeleted
+            }
             Op::Publish {
                 topic,
                 partition,

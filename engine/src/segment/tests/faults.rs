@@ -144,3 +144,35 @@ fn what_was_accepted_and_cannot_be_written_poisons_as_full() {
     let found = indexes(&log, GROUP);
     assert_eq!(found, (1..=found.len() as u64).collect::<Vec<_>>());
 }
+
+#[test]
+fn a_change_of_names_that_a_killed_process_has_not_synced_shows_no_gap() {
+    let vfs = SimVfs::new(1);
+    let process = Process::start(Arc::new(vfs.clone()), 1);
+    let log = process.open().expect("an empty folder opens");
+    for index in 1..=12 {
+        log.append_wait(GROUP, entries(index, index, 3_000))
+            .expect("the disk has room");
+    }
+    process.settle();
+    vfs.record();
+    // Several segments go, one after the other.
+    log.append_wait(GROUP, vec![Write::Purge(LogId::new(1, 12))])
+        .expect("the disk has room");
+    process.settle();
+    for moment in vfs.recorded() {
+        let killed = moment.killed(moment.io_count());
+        let process = Process::start(Arc::new(killed.clone()), 2);
+        killed.record();
+        let log = process.open().expect("nothing was lost with the process");
+        process.settle();
+        drop(log);
+        for moment in killed.recorded() {
+            for seed in 0..6 {
+                let disk = moment.crashed(seed).disk;
+                let process = Process::start(Arc::new(disk), 3);
+                process.open().expect("a power cut damages nothing");
+            }
+        }
+    }
+}
