@@ -147,32 +147,31 @@ fn what_was_accepted_and_cannot_be_written_poisons_as_full() {
 
 #[test]
 fn a_change_of_names_that_a_killed_process_has_not_synced_shows_no_gap() {
-    let vfs = SimVfs::new(1);
-    let process = Process::start(Arc::new(vfs.clone()), 1);
-    let log = process.open().expect("an empty folder opens");
-    for index in 1..=12 {
-        log.append_wait(GROUP, entries(index, index, 3_000))
-            .expect("the disk has room");
-    }
+    let options = LogOptions {
+        spare_segments: 2,
+        ..small()
+    };
+    let (vfs, process) = start(1);
+    let log = process.open_with(options.clone()).expect("a new log opens");
+    log.append_wait(GROUP, entries(1, 1, 100)).expect("durable");
     process.settle();
+    // Both spares go when the log is opened, one after the other.
+    drop((log, process));
     vfs.record();
-    // Several segments go, one after the other.
-    log.append_wait(GROUP, vec![Write::Purge(LogId::new(1, 12))])
-        .expect("the disk has room");
-    process.settle();
+    let process = Process::start(Arc::new(vfs.clone()), 2);
+    let log = process.open_with(options.clone()).expect("all is there");
     for moment in vfs.recorded() {
-        let killed = moment.killed(moment.io_count());
-        let process = Process::start(Arc::new(killed.clone()), 2);
+        let killed = moment.killed(1);
         killed.record();
-        let log = process.open().expect("nothing was lost with the process");
-        process.settle();
-        drop(log);
+        let process = Process::start(Arc::new(killed.clone()), 3);
+        drop(process.open().expect("nothing was lost with the process"));
         for moment in killed.recorded() {
-            for seed in 0..6 {
+            for seed in 0..10 {
                 let disk = moment.crashed(seed).disk;
-                let process = Process::start(Arc::new(disk), 3);
+                let process = Process::start(Arc::new(disk), 4);
                 process.open().expect("a power cut damages nothing");
             }
         }
     }
+    drop(log);
 }
