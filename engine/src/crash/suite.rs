@@ -28,18 +28,19 @@ pub(crate) fn survives_power_cuts<W: Workload>(workloads: u64) {
     let first = begin.unwrap_or(1);
     let clock = OsClock::new();
     let began = clock.monotonic();
+    let seconds = || clock.monotonic().saturating_sub(began).as_secs_f64();
     let mut tally = Tally::default();
     for seed in first..first + count {
         explore::<W>(seed, &mut tally);
         if chosen && tally.workloads.is_multiple_of(REPORT_EVERY) {
-            report::<W>(&tally, (clock.monotonic() - began).as_secs_f64());
+            report::<W>(&tally, seconds());
         }
     }
     if !chosen {
         // Small enough to be typed again.
         explore::<W>(OsRng.next_u64() >> 32, &mut tally);
     }
-    report::<W>(&tally, (clock.monotonic() - began).as_secs_f64());
+    report::<W>(&tally, seconds());
 }
 
 #[expect(clippy::print_stderr, reason = "the figures of a run are its result")]

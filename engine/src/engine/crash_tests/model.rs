@@ -176,10 +176,10 @@ impl Model {
             let (revision, floor) = (self.revision, self.floor);
             return Err(format!("{view:?}, not at {revision} with floor {floor}"));
         }
-        self.check_rows(engine, None, &self.rows)?;
+        check_rows(engine, None, &self.rows)?;
         let readable = self.history.range(self.floor..);
         if let Some((at, rows)) = readable.cycle().nth(usize::try_from(past).expect("small")) {
-            self.check_rows(engine, Some(*at), rows)?;
+            check_rows(engine, Some(*at), rows)?;
         }
         let topics: Vec<&String> = self.topics.keys().collect();
         if engine.replica().topics().iter().collect::<Vec<_>>() != topics {
@@ -189,20 +189,6 @@ impl Model {
             topic.check(engine, name)?;
         }
         Ok(())
-    }
-
-    fn check_rows(&self, engine: &Engine, at: Option<Revision>, rows: &Rows) -> Result<(), String> {
-        let request = ScanRequest {
-            keyspace: DEFAULT_KEYSPACE.to_owned(),
-            at,
-            ..ScanRequest::default()
-        };
-        let page = engine.replica().scan(&request);
-        let page = page.map_err(|error| format!("scan at {at:?}: {error}"))?;
-        if page.rows.iter().eq(rows.values()) {
-            return Ok(());
-        }
-        Err(format!("at {at:?}: {:?}, not {rows:?}", page.rows))
     }
 }
 
@@ -254,4 +240,18 @@ impl Topic {
         }
         Err(format!("groups of {name}: {found:?}, not {expected:?}"))
     }
+}
+
+fn check_rows(engine: &Engine, at: Option<Revision>, rows: &Rows) -> Result<(), String> {
+    let request = ScanRequest {
+        keyspace: DEFAULT_KEYSPACE.to_owned(),
+        at,
+        ..ScanRequest::default()
+    };
+    let page = engine.replica().scan(&request);
+    let page = page.map_err(|error| format!("scan at {at:?}: {error}"))?;
+    if page.rows.iter().eq(rows.values()) {
+        return Ok(());
+    }
+    Err(format!("at {at:?}: {:?}, not {rows:?}", page.rows))
 }
