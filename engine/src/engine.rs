@@ -11,6 +11,9 @@
 //! - Nothing is applied before the log has synced it; nothing is answered before it is applied.
 //! - One process at a time: the folder is locked.
 
+#[cfg(test)]
+mod crash_tests;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,11 +25,11 @@ use parking_lot::{Condvar, Mutex};
 use crate::command::{Batch, Command, Commit, Outcome, Payload};
 use crate::disk::{DiskStatus, DiskWatch};
 use crate::env::Env;
-use crate::env::vfs::OpenMode;
+use crate::env::vfs::{OpenMode, create_dir_durable};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ClusterId, GroupId, LogId, LogIndex};
 use crate::limits::{COMMIT_BYTES_MAX, ENTRY_BYTES_MAX, ENTRY_COMMANDS_MAX};
-use crate::options::Options;
+use crate::options::{Options, ValidOptions};
 use crate::replica::{Replica, Shared};
 use crate::segment::{Log, LogEntry, LogStats, Write};
 
@@ -110,15 +113,12 @@ impl Engine {
     /// # Errors
     /// As [`Engine::open`].
     pub fn open_in(env: Env, path: &Path, options: Options) -> Result<Self> {
-        let options = options.validate()?;
+        Self::open_validated(env, path, options.validate()?)
+    }
+
+    fn open_validated(env: Env, path: &Path, options: ValidOptions) -> Result<Self> {
         let failed = |source| Error::io(format!("open {}", path.display()), source);
-        env.vfs.create_dir_all(path).map_err(failed)?;
-        if let Some(parent) = path
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty())
-        {
-            env.vfs.sync_dir(parent).map_err(failed)?;
-        }
+        create_dir_durable(env.vfs.as_ref(), path).map_err(failed)?;
         let lock = env.vfs.lock(&path.join("LOCK")).map_err(|source| {
             let context = format!("{} is in use by another process", path.display());
             Error::with_source(ErrorKind::Locked, context, source)
@@ -365,7 +365,13 @@ fn replay(log: &Log, replica: &Replica) -> Result<()> {
             return Ok(());
         }
         let until = LogIndex(last.index.0 + 1);
-        for entry in log.read(GROUP, LogIndex(next), until, REPLAY_BYTES)? {
+        let entries = log.read(GROUP, LogIndex(next), until, REPLAY_BYTES)?;
+        if entries.is_empty() {
+            let last = last.index;
+            let context = format!("replay entries {next} to {last}: the log has purged them");
+            return Err(Error::new(ErrorKind::Corrupt, context));
+        }
+        for entry in entries {
             replica.apply(entry.log_id, &Payload::decode(entry.body)?)?;
         }
     }

@@ -56,6 +56,9 @@ pub mod codec;
 
 pub mod env;
 
+#[cfg(test)]
+mod crash;
+
 pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};
 pub use options::{Options, ValidOptions};

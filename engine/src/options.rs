@@ -133,6 +133,12 @@ impl ValidOptions {
         self.0.checkpoint_bytes.saturating_add(segment)
     }
 
+    /// Sizes below what makes sense, for tests in which a few commits must fill every file.
+    #[cfg(test)]
+    pub(crate) fn unchecked(options: Options) -> Self {
+        Self(options)
+    }
+
     /// The log's part.
     pub fn log(&self) -> LogOptions {
         LogOptions {

@@ -55,6 +55,8 @@ mod unsynced;
 #[cfg(test)]
 mod crash_tests;
 #[cfg(test)]
+mod fault_tests;
+#[cfg(test)]
 mod tests;
 
 pub use file::{FileRef, file_path};

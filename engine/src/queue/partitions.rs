@@ -15,7 +15,7 @@ use super::page::Page;
 use super::partition::{Partition, Shared, out_of_range};
 use super::record::StoredMessage;
 use super::unsynced::Unsynced;
-use crate::env::vfs::{DirEntry, OpenMode};
+use crate::env::vfs::{DirEntry, OpenMode, create_dir_durable};
 use crate::env::{Env, Vfs};
 use crate::ids::{GroupId, Offset, Revision};
 use crate::query::Message;
@@ -83,7 +83,8 @@ impl Partitions {
             unsynced: Unsynced::new(Arc::clone(vfs), options.open_files_max),
             full: AtomicBool::new(false),
         };
-        create_root(vfs.as_ref(), dir)?;
+        create_dir_durable(vfs.as_ref(), dir)
+            .map_err(|error| Error::io(format!("create folder {}", dir.display()), error))?;
         remove_unrecorded(vfs.as_ref(), dir, lengths)?;
         let mut partitions = BTreeMap::new();
         for (&at, length) in &lengths.partitions {
@@ -205,15 +206,6 @@ fn check(dir: &Path, at: PartitionRef, length: &PartitionLength) -> Result<()> {
         let context = format!("open partition {folder}: its recorded lengths are wrong: {problem}");
         Error::new(ErrorKind::Corrupt, context)
     })
-}
-
-/// The folder itself. Its name is synced even if it is there: an earlier process may have ended
-/// just after creating it.
-fn create_root(vfs: &dyn Vfs, dir: &Path) -> Result<()> {
-    let context = || format!("create folder {}", dir.display());
-    vfs.create_dir_all(dir)
-        .and_then(|()| dir.parent().map_or(Ok(()), |parent| vfs.sync_dir(parent)))
-        .map_err(|error| Error::io(context(), error))
 }
 
 fn remove_unrecorded(vfs: &dyn Vfs, dir: &Path, lengths: &PartitionLengths) -> Result<()> {

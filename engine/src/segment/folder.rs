@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::file::{SegmentFile, SegmentHeader};
-use crate::env::vfs::OpenMode;
+use crate::env::vfs::{OpenMode, create_dir_durable};
 use crate::env::{Env, File};
 use crate::ids::ClusterId;
 use crate::{Error, ErrorKind, Result};
@@ -29,26 +29,19 @@ impl Folder {
         cluster: ClusterId,
         segment_bytes: u32,
     ) -> Result<Self> {
-        let failed = |e| Error::io(format!("create the log folder {}", path.display()), e);
-        // A new name is durable once the folder above it is synced. The one of the log itself
-        // may be left from a process that ended before it did so.
-        let mut unsynced = vec![path];
-        for above in path.ancestors().skip(1) {
-            if env.vfs.exists(above).map_err(failed)? {
-                break;
-            }
-            unsynced.push(above);
-        }
-        env.vfs.create_dir_all(path).map_err(failed)?;
-        for parent in unsynced.iter().rev().filter_map(|name| name.parent()) {
-            env.vfs.sync_dir(parent).map_err(failed)?;
-        }
-        Ok(Self {
+        create_dir_durable(env.vfs.as_ref(), path)
+            .map_err(|e| Error::io(format!("create the log folder {}", path.display()), e))?;
+        let folder = Self {
             env: env.clone(),
             path: path.to_owned(),
             cluster,
             segment_bytes,
-        })
+        };
+        // An earlier process may have been killed before it synced a change of names. Together
+        // with the next change there would be two, and a crash that keeps the later one alone
+        // shows a gap.
+        folder.sync_names()?;
+        Ok(folder)
     }
 
     /// The numbers of all segments, ascending; removes what a crash left half prepared.

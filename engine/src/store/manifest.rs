@@ -168,10 +168,13 @@ impl Manifest {
             log,
             state,
         };
+        // What was not synced may stand in the system's memory only, left there by a killed process
+        // or a failed sync; a later sync of that file would prove nothing. An edit behind a seal
+        // that is lost would look like damage.
         if doubtful {
-            // What is not sealed may stand in the system's memory only, left there by a killed
-            // process or a failed sync; a later sync of that file would prove nothing.
             manifest.switch_to(manifest.next_generation()?)?;
+        } else {
+            manifest.log.seal_again()?;
         }
         sync_dir(&manifest.vfs, dir)?;
         manifest.compact_bytes = manifest.state.encode_as_edit().len() as u64;
@@ -477,6 +480,12 @@ impl LogFile {
 
     fn seal(&mut self) -> Result<()> {
         self.append(KIND_SEAL, &[])
+    }
+
+    /// Writes the last frame, a seal, once more: the same bytes, and synced.
+    fn seal_again(&mut self) -> Result<()> {
+        self.len -= FRAME_HEADER_BYTES as u64;
+        self.seal()
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {

@@ -15,6 +15,7 @@ use super::memtable::Memtable;
 use super::pin::{InstalledTable, is_table_file, table_file_name};
 use super::table::Table;
 use super::version::{LEVELS, Levels, Version};
+use crate::env::vfs::create_dir_durable;
 use crate::env::{Env, Vfs};
 use crate::{Error, ErrorKind, Result};
 
@@ -27,7 +28,8 @@ pub(super) struct Recovered {
 
 /// Reads a folder, or begins a new one.
 pub(super) fn recover(env: &Env, dir: &Path, blocks: &Arc<BlockCache>) -> Result<Recovered> {
-    make_folder(&env.vfs, dir)?;
+    create_dir_durable(env.vfs.as_ref(), dir)
+        .map_err(|e| Error::io(format!("create folder {}", dir.display()), e))?;
     let names = file_names(&env.vfs, dir)?;
     let manifest = if names.iter().any(|name| name == CURRENT) {
         Manifest::open(env, dir)?
@@ -96,18 +98,6 @@ pub(super) fn install(
     check_order(&Levels::new(opened))?;
     sync_dir(&env.vfs, dir)?;
     Manifest::create(env, dir, state).map(drop)
-}
-
-fn make_folder(vfs: &Arc<dyn Vfs>, dir: &Path) -> Result<()> {
-    let failed = |e| Error::io(format!("create folder {}", dir.display()), e);
-    if vfs.exists(dir).map_err(failed)? {
-        return Ok(());
-    }
-    vfs.create_dir_all(dir).map_err(failed)?;
-    match dir.parent() {
-        Some(parent) => sync_dir(vfs, parent),
-        None => Ok(()),
-    }
 }
 
 /// Begins an empty store. A first start that was cut short leaves a manifest at most; tables

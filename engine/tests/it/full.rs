@@ -15,7 +15,7 @@ use engine::env::vfs::sim::{Call, Hit, SimVfs};
 use engine::env::workers::Workers;
 use engine::{Engine, ErrorKind};
 
-use crate::crash::{Life, commit, key, value, verify};
+use crate::life::{Life, commit, key, value, verify};
 
 const COMMITS: u64 = 30;
 

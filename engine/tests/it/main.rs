@@ -1,8 +1,9 @@
-//! The engine's tests from outside: readable scripts, and crashes of the whole engine.
+//! The engine's tests from outside: readable scripts, received checkpoints, restarts.
 
-mod crash;
 mod examples;
 mod full;
 mod install;
+mod life;
+mod replay;
 mod scripts;
 mod world;

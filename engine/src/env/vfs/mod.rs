@@ -10,6 +10,7 @@
 //!
 //! Paths are always full paths from the engine's folder; nothing depends on a working folder.
 
+mod folder;
 pub mod mem;
 pub mod os;
 mod path;
@@ -22,6 +23,8 @@ use std::fmt::Debug;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+
+pub use folder::create_dir_durable;
 
 /// How a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,179 +1,210 @@
-//! The power is cut at every call to the disk of short stories.
+//! Generated workloads of a log, and power cuts at each of their calls to the disk.
 //!
 //! What is found afterwards must be what some beginning of the list of all writes means, and
 //! that beginning must hold every append that was answered with success.
 
+use std::collections::VecDeque;
+
 use super::model::Model;
 use super::*;
+use crate::crash::{self, Workload, World, survives_power_cuts};
 use crate::env::Rng;
-use crate::env::vfs::sim::SimVfs;
 
 const GROUPS: u32 = 3;
-const APPENDS: usize = 60;
 
-/// A story, as far as it came.
-struct Told {
-    appends: Vec<(GroupId, Vec<Write>)>,
-    /// How many appends were answered with success; they are the first ones.
-    durable: usize,
-    recycled: u64,
+#[test]
+fn no_power_cut_loses_what_the_log_acknowledged() {
+    survives_power_cuts::<LogWorkload>(12);
 }
 
-/// Plays the story of a seed until so many appends, or until the power goes. The process ends
-/// without notice, now and then after closing its log.
-fn tell(vfs: &SimVfs, seed: u64, appends: usize) -> Told {
-    let process = Process::start(Arc::new(vfs.clone()), seed);
-    let rng = SeededRng::new(seed);
-    let answers = Answers::default();
-    let mut model = Model::default();
-    let mut told = Told {
-        appends: Vec::new(),
-        durable: 0,
-        recycled: 0,
-    };
-    let Ok(log) = process.open() else {
-        assert!(!vfs.is_powered(), "only a power cut keeps it from opening");
-        return told;
-    };
-    while told.appends.len() < appends && vfs.is_powered() {
-        let (group, writes) = model.next_writes(&rng, u64::from(GROUPS));
-        model.apply_all(group, &writes);
-        let number = told.appends.len();
-        log.append(group, writes.clone(), answers.done(number));
-        told.appends.push((group, writes));
-        for _ in 0..rng.next_u64() % 3 {
-            process.workers.help();
+struct LogWorkload;
+
+/// What a workload does next.
+#[derive(Clone, Copy)]
+enum Op {
+    Append,
+    /// Lets the writer do one piece of work.
+    Help,
+    /// Lets the writer do all it wants, the mark in quiet included.
+    Settle,
+    /// Ends the process without notice and opens the log again.
+    Kill,
+    /// Ends the process in order and opens the log again.
+    Close,
+}
+
+enum Event {
+    /// An append was handed over, with its number.
+    Asked(u64, GroupId, Vec<Write>),
+    /// The append of this number was answered with success.
+    Durable(u64),
+    /// This was found when the log was opened, so all of it is durable.
+    Found(Model),
+}
+
+/// Some of `asked` may be found after `durable`: a beginning of its writes.
+#[derive(Clone, Default)]
+struct Promise {
+    durable: Model,
+    asked: VecDeque<(u64, GroupId, Vec<Write>)>,
+}
+
+impl Promise {
+    /// The states that may be found, each with one more write than the one before.
+    fn check(&self, found: &Model) -> Result<(), String> {
+        let mut state = self.durable.clone();
+        if state.is(found, GROUPS) {
+            return Ok(());
         }
-    }
-    if rng.next_u64().is_multiple_of(2) {
-        let closed = log.close();
-        assert_eq!(closed.is_ok(), vfs.is_powered());
-    }
-    told.recycled = log.stats().recycled;
-    let good = answers.good();
-    assert_eq!(good, (0..good.len()).collect::<Vec<_>>(), "in order");
-    told.durable = good.len();
-    process.workers.abandon();
-    told
-}
-
-/// Checks what a power cut left, and answers what the log means now.
-fn check(log: &Log, told: &Told, context: &str) -> Model {
-    let mut model = Model::default();
-    let mut differences = Vec::new();
-    for (number, (group, writes)) in told.appends.iter().enumerate() {
-        for write in writes {
-            if number >= told.durable {
-                match model.difference(log, GROUPS) {
-                    None => return model,
-                    Some(difference) => differences.push(difference),
+        for (_, group, writes) in &self.asked {
+            for write in writes {
+                state.apply(*group, write);
+                if state.is(found, GROUPS) {
+                    return Ok(());
                 }
             }
-            model.apply(*group, write);
         }
-    }
-    match model.difference(log, GROUPS) {
-        None => model,
-        Some(difference) => {
-            differences.push(difference);
-            panic!(
-                "{context}: {} appends were durable, but the log is no such beginning; \
-                 the longest differs in {:.300}",
-                told.durable,
-                differences.last().map_or("nothing", String::as_str),
-            )
-        }
+        let (durable, asked) = (&self.durable, &self.asked);
+        Err(format!(
+            "found {found:?}\nwhich is no beginning of {asked:?}\nafter {durable:?}"
+        ))
     }
 }
 
-/// Opens after a power cut, possibly cut again while it opens, and goes on.
-fn recover(vfs: &SimVfs, told: &Told, seed: u64, point: u64) {
-    let context = format!("seed {seed}, power cut at call {point}");
-    vfs.power_on();
-    let again = point % 4;
-    for cut in 0..again {
-        let process = Process::start(Arc::new(vfs.clone()), seed + 100 + cut);
-        vfs.crash_at(vfs.io_count() + 1 + (point * 7 + cut * 5) % 40);
-        match process.open() {
-            Ok(log) => {
-                // It came through; the check must not be cut.
-                vfs.crash_at(u64::MAX);
-                check(&log, told, &context);
+impl Workload for LogWorkload {
+    const NAME: &'static str = "log";
+    type Event = Event;
+    type Promise = Promise;
+
+    fn take_in(promise: &mut Promise, event: &Event) {
+        match event {
+            Event::Asked(number, group, writes) => {
+                promise.asked.push_back((*number, *group, writes.clone()));
             }
-            Err(error) => assert!(!vfs.is_powered(), "{context}, open {cut}: {error}"),
+            Event::Durable(number) => {
+                let (first, group, writes) = promise.asked.pop_front().expect("it was asked");
+                assert_eq!(first, *number, "appends are answered in order");
+                promise.durable.apply_all(group, &writes);
+            }
+            Event::Found(found) => {
+                promise.durable = found.clone();
+                promise.asked.clear();
+            }
         }
-        process.workers.abandon();
-        vfs.power_on();
     }
-    let process = Process::start(Arc::new(vfs.clone()), seed + 200);
-    let log = process
-        .open()
-        .unwrap_or_else(|error| panic!("{context}: {error}"));
-    let mut model = check(&log, told, &context);
 
-    // What was found is durable, and the log goes on.
-    let rng = SeededRng::new(point);
-    let (group, writes) = model.next_writes(&rng, u64::from(GROUPS));
-    model.apply_all(group, &writes);
-    log.append_wait(group, writes)
-        .unwrap_or_else(|error| panic!("{context}: {error}"));
-    process.workers.abandon();
-    drop(log);
-    vfs.power_on();
-    let process = Process::start(Arc::new(vfs.clone()), seed + 300);
-    let log = process
-        .open()
-        .unwrap_or_else(|error| panic!("{context}, second time: {error}"));
-    assert_eq!(model.difference(&log, GROUPS), None, "{context}");
-}
-
-fn sweep(seed: u64) {
-    let whole = SimVfs::new(seed);
-    let told = tell(&whole, seed, APPENDS);
-    let points = whole.io_count();
-    assert_eq!(told.appends.len(), APPENDS);
-    assert!(points > 100, "only {points} calls");
-    assert!(told.recycled > 0 || seed > 2, "nothing was recycled");
-    for point in 1..=points {
-        let vfs = SimVfs::new(seed);
-        vfs.crash_at(point);
-        let told = tell(&vfs, seed, APPENDS);
-        recover(&vfs, &told, seed, point);
-    }
-}
-
-#[test]
-fn no_power_cut_loses_what_was_acknowledged_seed_1() {
-    sweep(1);
-}
-
-#[test]
-fn no_power_cut_loses_what_was_acknowledged_seed_2() {
-    sweep(2);
-}
-
-#[test]
-fn no_power_cut_loses_what_was_acknowledged_other_seeds() {
-    for seed in 3..=12 {
-        sweep(seed);
-    }
-}
-
-#[test]
-fn what_is_found_after_a_killed_process_survives_a_power_cut() {
-    for seed in 1..=12 {
-        for appends in 1..=APPENDS {
-            let context = format!("seed {seed}, {appends} appends");
-            let vfs = SimVfs::new(seed);
-            let told = tell(&vfs, seed, appends);
-            let process = Process::start(Arc::new(vfs.clone()), seed + 100);
-            let log = process.open().expect("nothing was lost with the process");
-            let found = check(&log, &told, &context);
-            process.workers.abandon();
-            vfs.power_on();
-            let process = Process::start(Arc::new(vfs), seed + 200);
-            let log = process.open().expect("a power cut damages nothing");
-            assert_eq!(found.difference(&log, GROUPS), None, "{context}");
+    fn play(world: &World<Self>) {
+        let options = draw_options(world);
+        let body_bytes_max = world.one_of(&[30, 300, 900, 2500]);
+        let ops = 10 + world.below(40);
+        let mut life = Life::begin(world, &options, &Promise::default(), body_bytes_max)
+            .expect("without a power cut every log opens");
+        for _ in 0..ops {
+            let op = world.one_of(&[
+                Op::Append,
+                Op::Append,
+                Op::Append,
+                Op::Append,
+                Op::Append,
+                Op::Append,
+                Op::Help,
+                Op::Help,
+                Op::Help,
+                Op::Help,
+                Op::Help,
+                Op::Settle,
+                Op::Kill,
+                Op::Close,
+            ]);
+            if matches!(op, Op::Close) {
+                life.log.close().expect("the power is on");
+                let promise = world.promise(Promise::default());
+                assert!(promise.asked.is_empty(), "a closed log has answered all");
+            }
+            if matches!(op, Op::Close | Op::Kill) {
+                drop(life);
+                let promise = world.promise(Promise::default());
+                life = Life::begin(world, &options, &promise, body_bytes_max)
+                    .expect("without a power cut nothing is lost");
+            } else {
+                life.step(op);
+            }
         }
+    }
+
+    fn recover(world: &World<Self>, promise: &Promise, go_on: bool) -> Result<(), String> {
+        let mut life = Life::begin(world, &small(), promise, 900)?;
+        if go_on {
+            for op in [Op::Append, Op::Help, Op::Append, Op::Settle, Op::Append] {
+                life.step(op);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn draw_options(world: &World<LogWorkload>) -> LogOptions {
+    LogOptions {
+        group_commit_bytes_max: world.one_of(&[500, 2048, 8192]),
+        tail_bytes: world.one_of(&[0, 1024, 1 << 20]),
+        spare_segments: world.one_of(&[1, 1, 2]),
+        ..small()
+    }
+}
+
+/// An open log, and what it was asked for.
+struct Life<'w> {
+    world: &'w World<LogWorkload>,
+    log: Log,
+    asked: Model,
+    body_bytes_max: u64,
+    process: crash::Process,
+}
+
+impl<'w> Life<'w> {
+    /// Opens the log and checks that it is what was promised.
+    fn begin(
+        world: &'w World<LogWorkload>,
+        options: &LogOptions,
+        promise: &Promise,
+        body_bytes_max: u64,
+    ) -> Result<Self, String> {
+        let process = crash::Process::start(world);
+        let log = Log::open(&process.env, dir(), CLUSTER, options.clone());
+        let log = log.map_err(|error| format!("open: {error}"))?;
+        let found = Model::read(&log, GROUPS)?;
+        promise.check(&found)?;
+        world.note(Event::Found(found.clone()));
+        Ok(Self {
+            world,
+            log,
+            asked: found,
+            body_bytes_max,
+            process,
+        })
+    }
+
+    fn step(&mut self, op: Op) {
+        match op {
+            Op::Append => self.append(),
+            Op::Help => drop(self.process.workers.help()),
+            Op::Settle => while self.process.workers.help() {},
+            Op::Kill | Op::Close => unreachable!("whoever owns the life ends it"),
+        }
+    }
+
+    fn append(&mut self) {
+        let (rng, groups) = (&self.world.rng, u64::from(GROUPS));
+        let (group, writes) = self.asked.next_writes(rng, groups, self.body_bytes_max);
+        self.asked.apply_all(group, &writes);
+        let number = rng.next_u64();
+        self.world.note(Event::Asked(number, group, writes.clone()));
+        let notes = self.world.notes();
+        let done = move |result: Result<()>| {
+            if result.is_ok() {
+                notes(Event::Durable(number));
+            }
+        };
+        self.log.append(group, writes, Box::new(done));
     }
 }

@@ -279,3 +279,34 @@ fn a_log_on_a_disk_that_is_full_or_fails_at_any_call_keeps_what_it_reported() {
     }
     assert!(went_on > 100 && poisoned > 100, "{went_on}, {poisoned}");
 }
+
+#[test]
+fn a_change_of_names_that_a_killed_process_has_not_synced_shows_no_gap() {
+    let options = LogOptions {
+        spare_segments: 2,
+        ..small()
+    };
+    let (vfs, process) = start(1);
+    let log = process.open_with(options.clone()).expect("a new log opens");
+    log.append_wait(GROUP, entries(1, 1, 100)).expect("durable");
+    process.settle();
+    // Both spares go when the log is opened, one after the other.
+    drop((log, process));
+    vfs.record();
+    let process = Process::start(Arc::new(vfs.clone()), 2);
+    let log = process.open_with(options.clone()).expect("all is there");
+    for moment in vfs.recorded() {
+        let killed = moment.killed(1);
+        killed.record();
+        let process = Process::start(Arc::new(killed.clone()), 3);
+        drop(process.open().expect("nothing was lost with the process"));
+        for moment in killed.recorded() {
+            for seed in 0..10 {
+                let disk = moment.crashed(seed).disk;
+                let process = Process::start(Arc::new(disk), 4);
+                process.open().expect("a power cut damages nothing");
+            }
+        }
+    }
+    drop(log);
+}

@@ -64,6 +64,39 @@ impl Model {
         }
     }
 
+    /// What a log means.
+    pub(super) fn read(log: &Log, groups: u32) -> Result<Self, String> {
+        let mut model = Self::default();
+        for group in (0..groups).map(GroupId) {
+            let found = log.group(group);
+            let entries = log
+                .read(group, LogIndex(0), LogIndex(u64::MAX), usize::MAX)
+                .map_err(|error| format!("read group {group}: {error}"))?;
+            let read = ModelGroup {
+                vote: found.vote,
+                purged: found.purged,
+                entries: entries
+                    .into_iter()
+                    .map(|entry| (entry.log_id.index, entry))
+                    .collect(),
+            };
+            if read.last() != found.last {
+                let last = found.last;
+                return Err(format!("group {group}: the last entry is not {last:?}"));
+            }
+            model.groups.insert(group, read);
+        }
+        Ok(model)
+    }
+
+    /// Whether two models of so many groups mean the same.
+    pub(super) fn is(&self, other: &Self, groups: u32) -> bool {
+        let empty = ModelGroup::default();
+        (0..groups).map(GroupId).all(|group| {
+            self.groups.get(&group).unwrap_or(&empty) == other.groups.get(&group).unwrap_or(&empty)
+        })
+    }
+
     /// Tells how a log differs.
     pub(super) fn difference(&self, log: &Log, groups: u32) -> Option<String> {
         (0..groups).map(GroupId).find_map(|group| {
@@ -78,8 +111,14 @@ impl Model {
         })
     }
 
-    /// Some writes that are possible now, for some group, decided by `rng`.
-    pub(super) fn next_writes(&self, rng: &SeededRng, groups: u64) -> (GroupId, Vec<Write>) {
+    /// Some writes that are possible now, for some group, with bodies below a length, decided by
+    /// `rng`.
+    pub(super) fn next_writes(
+        &self,
+        rng: &SeededRng,
+        groups: u64,
+        body_bytes_max: u64,
+    ) -> (GroupId, Vec<Write>) {
         let below = |limit: u64| rng.next_u64() % limit;
         let number = u32::try_from(below(groups)).expect("few groups");
         let group = GroupId(number);
@@ -91,7 +130,7 @@ impl Model {
             let choices = match below(20) {
                 0..=11 => (last + 1..=last + 1 + below(3))
                     .map(|index| {
-                        let len = usize::try_from(below(900)).expect("small");
+                        let len = usize::try_from(below(body_bytes_max)).expect("small");
                         entry(1 + below(3), index, &super::body(rng.next_u64(), len))
                     })
                     .collect(),

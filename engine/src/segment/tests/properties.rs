@@ -150,7 +150,7 @@ proptest! {
         for (number, op) in ops.into_iter().enumerate() {
             match op {
                 Op::Append(seed) => {
-                    let (group, writes) = model.next_writes(&SeededRng::new(seed), u64::from(GROUPS));
+                    let (group, writes) = model.next_writes(&SeededRng::new(seed), u64::from(GROUPS), 900);
                     model.apply_all(group, &writes);
                     log.append(group, writes, answers.done(number));
                 }

@@ -1,324 +1,325 @@
-//! Power cuts at every call to the disk, failed syncs, full disks.
+//! Generated workloads of a store, and power cuts at each of their calls to the disk.
+//!
+//! What is found afterwards is the newest checkpoint that a flush made durable, or the one whose
+//! flush was under way; and the rows are exactly those of that checkpoint.
 
-use std::cell::Cell;
-use std::io;
+use std::collections::VecDeque;
 
 use super::*;
-use crate::env::vfs::sim::SimVfs;
-use crate::{ErrorKind, Result};
+use crate::crash::{Process, Workload, World, survives_power_cuts};
 
-fn env_on(vfs: &SimVfs, seed: u64) -> Env {
-    Env::simulated(Arc::new(vfs.clone()), seed)
+#[test]
+fn after_every_power_cut_a_durable_checkpoint_is_there_with_its_rows() {
+    survives_power_cuts::<StoreWorkload>(12);
 }
 
-/// The writes of one revision: every third row changes, some vanish.
-fn writes_at(revision: u64) -> Vec<RowWrite> {
-    (0..12u64)
-        .filter(|n| (n + revision).is_multiple_of(3))
-        .map(|n| {
-            let key = format!("row/{n:02}");
-            if (n * 7 + revision).is_multiple_of(5) {
-                delete(&key)
+struct StoreWorkload;
+
+/// What a workload does next.
+#[derive(Clone, Copy)]
+enum Op {
+    Write,
+    /// Freezes the memtable with a checkpoint; flushes before if it must.
+    Freeze,
+    Flush,
+    Compact,
+    /// Ends the process without notice and opens the store again.
+    Kill,
+}
+
+enum Event {
+    Wrote(u64, Vec<RowWrite>, Vec<KeyRange>),
+    Froze(u64),
+    FlushBegan,
+    /// A flush made the oldest frozen checkpoint durable.
+    Flushed,
+    /// A compaction may drop what nobody sees from this revision up.
+    Compacts(u64),
+    /// The store was opened at this checkpoint; what was written later is gone.
+    Found(u64),
+}
+
+#[derive(Clone, Default)]
+struct Promise {
+    model: Model,
+    written: u64,
+    durable: u64,
+    frozen: VecDeque<u64>,
+    flushing: bool,
+    floor: u64,
+}
+
+impl Promise {
+    fn check(&self, found: u64) -> Result<(), String> {
+        let next = self.frozen.front().filter(|_| self.flushing);
+        if found == self.durable || Some(&found) == next {
+            return Ok(());
+        }
+        let durable = self.durable;
+        Err(format!(
+            "found checkpoint {found}; {durable} is durable, {next:?} was being flushed"
+        ))
+    }
+}
+
+impl Workload for StoreWorkload {
+    const NAME: &'static str = "store";
+    type Event = Event;
+    type Promise = Promise;
+
+    fn take_in(promise: &mut Promise, event: &Event) {
+        match event {
+            Event::Wrote(revision, writes, deleted) => {
+                promise.written = *revision;
+                for range in deleted {
+                    promise.model.delete_range(*revision, range.clone());
+                }
+                promise.model.write(*revision, writes);
+            }
+            Event::Froze(revision) => promise.frozen.push_back(*revision),
+            Event::FlushBegan => promise.flushing = true,
+            Event::Flushed => {
+                promise.flushing = false;
+                promise.durable = promise.frozen.pop_front().expect("it was frozen");
+            }
+            Event::Compacts(floor) => promise.floor = promise.floor.max(*floor),
+            Event::Found(revision) => {
+                promise.model.cut(*revision);
+                promise.written = *revision;
+                promise.durable = *revision;
+                promise.frozen.clear();
+                promise.flushing = false;
+            }
+        }
+    }
+
+    fn play(world: &World<Self>) {
+        let options = draw_options(world);
+        // Large ones make the manifest grow until it is written anew.
+        let checkpoint_bytes = world.one_of(&[16, 1600, 1600, 24_000]);
+        let ops = 15 + world.below(50);
+        let mut life = Life::begin(world, &options, checkpoint_bytes, Promise::default())
+            .expect("without a power cut every store opens");
+        for _ in 0..ops {
+            let op = world.one_of(&[
+                Op::Write,
+                Op::Write,
+                Op::Write,
+                Op::Write,
+                Op::Freeze,
+                Op::Freeze,
+                Op::Flush,
+                Op::Flush,
+                Op::Compact,
+                Op::Compact,
+                Op::Compact,
+                Op::Kill,
+            ]);
+            if matches!(op, Op::Kill) && world.below(2) == 0 {
+                drop(life);
+                let promise = world.promise(Promise::default());
+                life = Life::begin(world, &options, checkpoint_bytes, promise)
+                    .expect("without a power cut nothing is lost");
             } else {
-                // Some are long enough for a blob file.
-                let len = if (n + revision).is_multiple_of(11) {
-                    500
+                life.step(op);
+            }
+        }
+    }
+
+    fn recover(world: &World<Self>, promise: &Promise, go_on: bool) -> Result<(), String> {
+        let (store, process) = open_in(world, &tiny())?;
+        let found = check(world, &store, promise)?;
+        if go_on {
+            world.note(Event::Found(found));
+            let mut life = Life {
+                world,
+                store,
+                checkpoint_bytes: 1600,
+                promise: world.promise(promise.clone()),
+                _process: process,
+            };
+            let more = [
+                Op::Write,
+                Op::Freeze,
+                Op::Flush,
+                Op::Compact,
+                Op::Write,
+                Op::Freeze,
+                Op::Flush,
+            ];
+            for op in more {
+                life.step(op);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn draw_options(world: &World<StoreWorkload>) -> StoreOptions {
+    StoreOptions {
+        table_bytes: world.one_of(&[300, 700, 2000]),
+        block_bytes: world.one_of(&[64, 128, 512]),
+        compression: world.one_of(&[Compression::None, Compression::Lz4]),
+        blob_bytes: world.one_of(&[60, 400, 1 << 20]),
+        level_base_bytes: world.one_of(&[1 << 10, 2 << 10, 8 << 10]),
+        l0_tables: world.one_of(&[1, 2, 3]),
+        ..tiny()
+    }
+}
+
+fn open_in(world: &World<StoreWorkload>, options: &StoreOptions) -> Result<(Lsm, Process), String> {
+    let process = Process::start(world);
+    let blocks = BlockCache::new(0);
+    let store = Lsm::open(&process.env, &dir(), options.clone(), blocks)
+        .map_err(|error| format!("open: {error}"))?;
+    Ok((store, process))
+}
+
+/// Compares a store that was just opened with what was promised; answers its checkpoint.
+fn check(world: &World<StoreWorkload>, store: &Lsm, promise: &Promise) -> Result<u64, String> {
+    let found = store.checkpoint().map_or(Ok(0), checkpoint_revision)?;
+    promise.check(found)?;
+    let before = promise.floor.max(1) + world.below(found + 1);
+    for at in [found, before.min(found)] {
+        if at < promise.floor {
+            continue;
+        }
+        let rows = scan(store, KeyRange::all(), at, false);
+        let rows = rows.map_err(|error| format!("scan at {at} of {found}: {error}"))?;
+        let expected = promise.model.rows_at(at);
+        if rows != expected {
+            return Err(format!("at {at} of {found}: {rows:?}, not {expected:?}"));
+        }
+    }
+    let vfs: Arc<dyn Vfs> = Arc::new(world.disk.clone());
+    let names = file_names(&vfs, &dir());
+    let blobs = names.iter().filter(|name| name.ends_with("blob")).count();
+    let (tables, stats) = (table_names(&vfs, &dir()).len(), store.stats());
+    if (tables, blobs) != (table_count(store), stats.blob_files) {
+        return Err(format!("{names:?} are not the files of {stats:?}"));
+    }
+    Ok(found)
+}
+
+fn checkpoint_revision(checkpoint: Bytes) -> Result<u64, String> {
+    let first = checkpoint.first_chunk().ok_or("an empty checkpoint")?;
+    if checkpoint.chunks(8).any(|chunk| chunk != first) {
+        return Err(format!("a checkpoint of pieces: {checkpoint:?}"));
+    }
+    Ok(u64::from_le_bytes(*first))
+}
+
+fn table_count(store: &Lsm) -> usize {
+    store.stats().levels.iter().map(|level| level.tables).sum()
+}
+
+/// An open store, and what is known of it.
+struct Life<'w> {
+    world: &'w World<StoreWorkload>,
+    store: Lsm,
+    checkpoint_bytes: usize,
+    promise: Promise,
+    _process: Process,
+}
+
+impl<'w> Life<'w> {
+    fn begin(
+        world: &'w World<StoreWorkload>,
+        options: &StoreOptions,
+        checkpoint_bytes: usize,
+        promise: Promise,
+    ) -> Result<Self, String> {
+        let (store, process) = open_in(world, options)?;
+        let found = check(world, &store, &promise)?;
+        let mut life = Self {
+            world,
+            store,
+            checkpoint_bytes,
+            promise,
+            _process: process,
+        };
+        life.note(Event::Found(found));
+        Ok(life)
+    }
+
+    fn note(&mut self, event: Event) {
+        StoreWorkload::take_in(&mut self.promise, &event);
+        self.world.note(event);
+    }
+
+    fn step(&mut self, op: Op) {
+        match op {
+            Op::Write => self.write(),
+            Op::Freeze => {
+                if self.store.stalled() {
+                    self.flush();
+                }
+                let revision = self.promise.written;
+                self.note(Event::Froze(revision));
+                self.store.freeze(self.checkpoint(revision));
+            }
+            Op::Flush => self.flush(),
+            Op::Compact => self.compact(),
+            Op::Kill => {}
+        }
+    }
+
+    /// A checkpoint that says which revision it completes, in every eight of its bytes.
+    fn checkpoint(&self, revision: u64) -> Bytes {
+        let times = self.checkpoint_bytes / 8;
+        revision.to_le_bytes().repeat(times).into()
+    }
+
+    fn write(&mut self) {
+        let revision = self.promise.written + 1;
+        let count = 1 + self.world.below(6);
+        let writes: BTreeMap<String, RowWrite> = (0..count)
+            .map(|_| {
+                let key = format!("row/{:02}", self.world.below(14));
+                let write = if self.world.below(4) == 0 {
+                    delete(&key)
                 } else {
-                    40
+                    let long = self.world.one_of(&[120, 120, 120, 900]);
+                    let len = usize::try_from(self.world.below(long)).expect("small");
+                    put(&key, &format!("value {revision} {}", "x".repeat(len)))
                 };
-                put(
-                    &key,
-                    &format!("value {revision} of {n} {}", "x".repeat(len)),
-                )
-            }
-        })
-        .collect()
-}
-
-/// The ranges that one revision deletes: now and then a few rows, once in a while all.
-fn deleted_at(revision: u64) -> Vec<KeyRange> {
-    match revision % 9 {
-        4 => vec![KeyRange::prefix("row/0".into())],
-        7 => vec![
-            KeyRange::prefix("row/1".into()),
-            KeyRange::prefix("row/05".into()),
-        ],
-        0 => vec![KeyRange::all()],
-        _ => Vec::new(),
+                (key, write)
+            })
+            .collect();
+        let writes: Vec<RowWrite> = writes.into_values().collect();
+        let deleted = self.draw_deleted();
+        self.note(Event::Wrote(revision, writes.clone(), deleted.clone()));
+        let written = self.store.write(Revision(revision), &writes, &deleted);
+        written.expect("the power is on");
     }
-}
 
-fn model_at(revision: u64) -> Model {
-    let mut model = Model::default();
-    for revision in 1..=revision {
-        for range in deleted_at(revision) {
-            model.delete_range(revision, range);
-        }
-        model.write(revision, &writes_at(revision));
-    }
-    model
-}
-
-/// Goes on from wherever the store stands; notes each checkpoint that a flush made durable.
-fn work(store: &Lsm, until: u64, durable: &Cell<u64>) -> Result<()> {
-    for revision in revision_of(store.checkpoint()) + 1..=until {
-        let (writes, deleted) = (writes_at(revision), deleted_at(revision));
-        store.write(Revision(revision), &writes, &deleted)?;
-        if revision.is_multiple_of(3) {
-            store.freeze(blob(revision));
-        }
-        if revision.is_multiple_of(5) {
-            while store.flush()? {
-                durable.set(revision_of(store.checkpoint()));
-            }
-        }
-        if revision.is_multiple_of(4) {
-            store.compact_step(Revision(revision.saturating_sub(6)))?;
+    /// Now and then some ranges, once in a while all.
+    fn draw_deleted(&self) -> Vec<KeyRange> {
+        match self.world.below(12) {
+            0 => vec![KeyRange::prefix("row/0".into())],
+            1 => vec![
+                KeyRange::prefix("row/1".into()),
+                KeyRange::prefix("row/05".into()),
+            ],
+            2 => vec![KeyRange::all()],
+            _ => Vec::new(),
         }
     }
-    Ok(())
-}
 
-fn story(env: &Env, durable: &Cell<u64>) -> Result<()> {
-    let store = Lsm::open(env, &dir(), tiny(), BlockCache::new(0))?;
-    work(&store, 30, durable)?;
-    drop(store);
-    let store = Lsm::open(env, &dir(), tiny(), BlockCache::new(0))?;
-    work(&store, 50, durable)?;
-    while store.compact_step(Revision(45))? {}
-    Ok(())
-}
-
-/// The rows are those of the durable checkpoint, to the byte.
-fn assert_sound(store: &Lsm, durable: u64) -> u64 {
-    let revision = revision_of(store.checkpoint());
-    assert!(revision >= durable, "{revision} is older than {durable}");
-    let expected = model_at(revision).scan(&KeyRange::all(), revision, false);
-    let found = scan(store, KeyRange::all(), u64::MAX, false);
-    assert_eq!(found.expect("nothing is damaged"), expected);
-    revision
-}
-
-fn io_count_of_story(seed: u64) -> u64 {
-    let vfs = SimVfs::new(seed);
-    story(&env_on(&vfs, seed), &Cell::new(0)).expect("no fault");
-    vfs.io_count()
-}
-
-#[test]
-fn after_a_power_cut_at_any_call_a_durable_checkpoint_is_there() {
-    for seed in 1..=4 {
-        let calls = io_count_of_story(seed);
-        for call in 1..=calls {
-            // The story makes the same calls on every disk; another seed for each cut makes each
-            // lose something else.
-            let vfs = SimVfs::new(1000 * call + seed);
-            let durable = Cell::new(0);
-            vfs.crash_at(call);
-            // A removal that fails for want of power is no error of the story.
-            let _ = story(&env_on(&vfs, seed), &durable);
-            assert!(!vfs.is_powered(), "call {call} of {calls}");
-            vfs.power_on();
-            let env = env_on(&vfs, seed);
-            // A second cut, somewhere in the recovery.
-            vfs.crash_at(vfs.io_count() + 1 + call % 23);
-            drop(Lsm::open(&env, &dir(), tiny(), BlockCache::new(0)));
-            vfs.power_on();
-            let store = open(&env, tiny());
-            let found = assert_sound(&store, durable.get());
-            let durable = Cell::new(found);
-            work(&store, 60, &durable).expect("no fault");
-            drop(store);
-            vfs.power_off();
-            vfs.power_on();
-            let store = open(&env, tiny());
-            assert_eq!(assert_sound(&store, durable.get()), 60);
-            let tables: usize = store.stats().levels.iter().map(|level| level.tables).sum();
-            assert_eq!(table_names(&env.vfs, &dir()).len(), tables);
+    fn flush(&mut self) {
+        if self.promise.frozen.is_empty() {
+            return;
         }
+        self.note(Event::FlushBegan);
+        assert!(self.store.flush().expect("the power is on"));
+        self.note(Event::Flushed);
     }
-}
 
-#[test]
-fn a_failed_sync_of_a_table_changes_nothing_and_the_flush_is_retried() {
-    let vfs = SimVfs::new(7);
-    let env = env_on(&vfs, 7);
-    let store = open(&env, tiny());
-    for revision in 1..=3 {
-        store
-            .write(
-                Revision(revision),
-                &writes_at(revision),
-                &deleted_at(revision),
-            )
-            .expect("the store runs");
+    fn compact(&mut self) {
+        let history = self.world.below(5);
+        let floor = self.promise.durable.saturating_sub(history);
+        self.note(Event::Compacts(floor));
+        let step = self.store.compact_step(Revision(floor));
+        step.expect("the power is on");
     }
-    store.freeze(blob(3));
-    vfs.fail_sync_once();
-    let error = store.flush().expect_err("the sync failed");
-    assert_eq!(error.kind(), ErrorKind::Io);
-    assert_eq!(table_names(&env.vfs, &dir()), Vec::<String>::new());
-    assert_eq!(store.checkpoint(), None);
-    assert!(store.flush().expect("the disk works again"));
-    drop(store);
-    vfs.power_off();
-    vfs.power_on();
-    assert_eq!(assert_sound(&open(&env, tiny()), 3), 3);
-}
-
-#[test]
-fn a_failed_sync_of_the_manifest_stops_the_store() {
-    let vfs = SimVfs::new(8);
-    let env = env_on(&vfs, 8);
-    let store = open(&env, tiny());
-    store
-        .write(Revision(1), &writes_at(1), &[])
-        .expect("the store runs");
-    store.freeze(blob(1));
-    store.flush().expect("the disk works");
-    // Without rows the flush writes the manifest alone.
-    store.freeze(Bytes::from_static(b"later"));
-    vfs.fail_sync_once();
-    assert_eq!(
-        store.flush().expect_err("the sync failed").kind(),
-        ErrorKind::Io
-    );
-    for refused in [
-        store.write(Revision(2), &writes_at(2), &[]),
-        store.flush().map(drop),
-        store.compact_step(Revision(0)).map(drop),
-    ] {
-        let error = refused.expect_err("the store is poisoned");
-        assert_eq!(error.kind(), ErrorKind::Stopped);
-    }
-    let expected = model_at(1).scan(&KeyRange::all(), 1, false);
-    let found = scan(&store, KeyRange::all(), u64::MAX, false);
-    assert_eq!(found.expect("reads go on"), expected);
-    drop(store);
-    // Opened without a power cut, the doubtful edit can be read, but no sync of its file would
-    // make it durable: it must have been written anew.
-    let opened = open(&env, tiny()).checkpoint();
-    vfs.power_off();
-    vfs.power_on();
-    let store = open(&env, tiny());
-    assert_eq!(store.checkpoint(), opened);
-    let found = scan(&store, KeyRange::all(), u64::MAX, false);
-    assert_eq!(found.expect("nothing is damaged"), expected);
-}
-
-#[test]
-fn a_full_disk_refuses_the_flush_and_poisons_nothing() {
-    let vfs = SimVfs::new(9);
-    let env = env_on(&vfs, 9);
-    let store = open(&env, tiny());
-    for revision in 1..=6 {
-        store
-            .write(
-                Revision(revision),
-                &writes_at(revision),
-                &deleted_at(revision),
-            )
-            .expect("the store runs");
-    }
-    store.freeze(blob(6));
-    let space = env.vfs.space(&dir()).expect("a disk");
-    vfs.set_capacity(space.total_bytes - space.free_bytes + 300);
-    for _ in 0..3 {
-        let error = store.flush().expect_err("the disk is full");
-        assert_eq!(error.kind(), ErrorKind::Full);
-        assert_eq!(table_names(&env.vfs, &dir()), Vec::<String>::new());
-    }
-    vfs.set_capacity(1 << 30);
-    assert!(store.flush().expect("there is room again"));
-    assert_eq!(assert_sound(&store, 6), 6);
-}
-
-#[test]
-fn an_edit_without_room_changes_nothing_and_is_made_later() {
-    let vfs = SimVfs::new(12);
-    let env = env_on(&vfs, 12);
-    let store = open(&env, tiny());
-    let used = || {
-        let space = env.vfs.space(&dir()).expect("a disk");
-        space.total_bytes - space.free_bytes
-    };
-    store.freeze(Bytes::from(vec![1; 5_000]));
-    // Every amount of room: for a part of the edit, for all of it and none for its seal.
-    let enough = (0..5_200).step_by(7).find(|room| {
-        vfs.set_capacity(used() + room);
-        match store.flush() {
-            Err(error) => {
-                assert_eq!(error.kind(), ErrorKind::Full, "{room}: {error}");
-                false
-            }
-            Ok(flushed) => flushed,
-        }
-    });
-    assert!(enough.is_some_and(|room| room > 5_000), "{enough:?}");
-    vfs.make_room();
-    store.freeze(blob(2));
-    assert!(store.flush().expect("there is room"));
-    drop(store);
-    vfs.power_off();
-    vfs.power_on();
-    assert_eq!(open(&env, tiny()).checkpoint(), Some(blob(2)));
-}
-
-#[test]
-fn a_manifest_that_finds_no_room_to_be_written_anew_grows_on() {
-    let vfs = SimVfs::new(11);
-    let env = env_on(&vfs, 11);
-    let store = open(&env, tiny());
-    let used = || {
-        let space = env.vfs.space(&dir()).expect("a disk");
-        space.total_bytes - space.free_bytes
-    };
-    let large = |n: u8| Bytes::from(vec![n; 50_000]);
-    for n in 1..9 {
-        store.freeze(large(n));
-        // Room for the edit and its seal, not for another manifest.
-        vfs.set_capacity(used() + 51_000);
-        assert!(store.flush().expect("there is room"));
-    }
-    let names = file_names(&env.vfs, &dir());
-    assert_eq!(names, ["CURRENT", "MANIFEST-0000000000000001"]);
-    vfs.set_capacity(1 << 30);
-    store.freeze(large(9));
-    assert!(store.flush().expect("there is room"));
-    assert!(used() < 60_000);
-    drop(store);
-    vfs.power_off();
-    vfs.power_on();
-    assert_eq!(open(&env, tiny()).checkpoint(), Some(large(9)));
-}
-
-#[test]
-fn a_compaction_that_cannot_write_leaves_all_as_it_was() {
-    let vfs = SimVfs::new(10);
-    let env = env_on(&vfs, 10);
-    let store = open(&env, tiny());
-    for revision in 1..=9 {
-        store
-            .write(
-                Revision(revision),
-                &writes_at(revision),
-                &deleted_at(revision),
-            )
-            .expect("the store runs");
-        if revision.is_multiple_of(3) {
-            store.freeze(blob(revision));
-            store.flush().expect("the disk works");
-        }
-    }
-    let before = table_names(&env.vfs, &dir());
-    vfs.fail_writes(io::ErrorKind::Other);
-    let error = store
-        .compact_step(Revision(3))
-        .expect_err("nothing can be written");
-    assert_eq!(error.kind(), ErrorKind::Io);
-    assert_eq!(table_names(&env.vfs, &dir()), before);
-    vfs.allow_writes();
-    compact_all(&store, 9);
-    assert_ne!(table_names(&env.vfs, &dir()), before);
-    assert_eq!(assert_sound(&store, 9), 9);
 }

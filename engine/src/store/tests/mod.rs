@@ -4,6 +4,7 @@ mod behaviour;
 mod crash;
 mod damage;
 mod deletions;
+mod faults;
 mod model;
 mod space;
 
@@ -63,6 +64,25 @@ impl Model {
             .filter(|key| range.contains(key))
             .filter_map(|key| Some((key.clone(), self.get(key, at)?)))
             .collect()
+    }
+
+    /// All rows as they stood at a revision.
+    fn rows_at(&self, at: u64) -> Rows {
+        let mut rows = Rows::new();
+        let mut last = None;
+        for ((key, Reverse(revision)), row) in &self.rows {
+            if *revision > at || last.replace(key) == Some(key) {
+                continue;
+            }
+            let mut deleted = self.deleted.iter();
+            if let Some(row) = row.clone()
+                && !deleted
+                    .any(|(when, range)| revision < when && *when <= at && range.contains(key))
+            {
+                rows.push((key.clone(), row.at(Revision(*revision))));
+            }
+        }
+        rows
     }
 
     /// Forgets what is newer than a revision: a crash.

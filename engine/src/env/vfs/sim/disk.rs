@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
+use super::moment::Moment;
+use super::survival::Losses;
 use super::tree::{InodeId, Tree};
 use super::{Call, Hit, power_is_off};
 use crate::env::rng::SeededRng;
@@ -31,6 +33,8 @@ pub(super) struct Disk {
     /// What the last injected fault hit.
     pub(super) hit: Option<Hit>,
     pub(super) powered: bool,
+    /// The disk before each call since the recording began.
+    pub(super) recording: Option<Vec<Moment>>,
 }
 
 /// A call that is to fail.
@@ -50,9 +54,13 @@ pub(super) enum Extent {
 
 impl Disk {
     pub(super) fn new(seed: u64) -> Self {
+        Self::with_tree(Tree::new(), seed)
+    }
+
+    pub(super) fn with_tree(tree: Tree, seed: u64) -> Self {
         Self {
             rng: SeededRng::new(seed ^ FAULTS),
-            tree: Tree::new(),
+            tree,
             locks: BTreeSet::new(),
             capacity_bytes: super::CAPACITY_BYTES_DEFAULT,
             next_sync_fails: false,
@@ -65,6 +73,7 @@ impl Disk {
             fault: None,
             hit: None,
             powered: true,
+            recording: None,
         }
     }
 
@@ -80,6 +89,9 @@ impl Disk {
     ) -> io::Result<T> {
         if !self.powered {
             return Err(power_is_off());
+        }
+        if let Some(recording) = &mut self.recording {
+            recording.push(Moment::new(self.io_count, &self.tree));
         }
         self.io_count += 1;
         if let Some(fault) = self.fault.take_if(|fault| self.io_count >= fault.at) {
@@ -117,13 +129,13 @@ impl Disk {
         self.crash_at = None;
     }
 
-    pub(super) fn power_on(&mut self) {
+    pub(super) fn power_on(&mut self) -> Losses {
         self.crash_at = None;
         self.cycle += 1;
         self.locks.clear();
         self.next_sync_fails = false;
-        self.tree.lose_power(&self.rng);
         self.powered = true;
+        self.tree.lose_power(&self.rng)
     }
 
     /// Writes what the room and the injected faults allow.

@@ -1,26 +1,27 @@
 //! A simulated file: what is on the medium, what readers see, and what lies between.
 //!
 //! # Invariants
-//! - As long as no sync failed, `current` is `durable` with `unsynced` applied in order.
+//! - Unless `diverged`, `current` is `durable` with `unsynced` applied in order.
 
 use bytes::Bytes;
 
 use super::content::Content;
-use super::survival::Survival;
+use super::survival::{Losses, Survival};
 use crate::env::rng::SeededRng;
 
 /// The medium writes this much as a whole, or not at all.
 pub(super) const SECTOR_BYTES: u64 = 512;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct SimFile {
     durable: Content,
     current: Content,
     unsynced: Vec<Change>,
-    /// Open handles keep a file without names alive.
-    pub(super) handle_count: u64,
+    /// A sync failed: readers see bytes that the medium will never hold.
+    diverged: bool,
 }
 
+#[derive(Clone)]
 enum Change {
     Write { offset: u64, bytes: Bytes },
     SetLen(u64),
@@ -61,7 +62,13 @@ impl SimFile {
 
     /// Makes every unsynced change durable.
     pub(super) fn sync(&mut self) {
-        self.sync_first(self.unsynced.len());
+        if self.diverged {
+            self.sync_first(self.unsynced.len());
+        } else {
+            // The same bytes, but in the same pages.
+            self.unsynced.clear();
+            self.durable = self.current.clone();
+        }
     }
 
     /// A sync that was cut short.
@@ -73,10 +80,16 @@ impl SimFile {
     /// sync writes them. Readers see them until the power goes.
     pub(super) fn fail_sync(&mut self) {
         self.unsynced.clear();
+        self.diverged = true;
+    }
+
+    /// Whether a power cut may change what readers see.
+    pub(super) fn is_unsettled(&self) -> bool {
+        self.diverged || !self.unsynced.is_empty()
     }
 
     /// Leaves what the medium holds after a power cut.
-    pub(super) fn lose_power(&mut self, rng: &SeededRng) {
+    pub(super) fn lose_power(&mut self, rng: &SeededRng, losses: &mut Losses) {
         let changes = std::mem::take(&mut self.unsynced);
         let pieces = changes.iter().map(Change::piece_count).sum();
         let survival = Survival::of_pieces(pieces, rng);
@@ -84,7 +97,7 @@ impl SimFile {
         for change in changes {
             match change {
                 Change::SetLen(len) => {
-                    if survival.keeps(piece, rng) {
+                    if losses.note(survival.keeps(piece, rng)) {
                         self.durable.set_len(len);
                     }
                     piece += 1;
@@ -92,9 +105,11 @@ impl SimFile {
                 Change::Write { offset, bytes } => {
                     for (at, range) in sectors(offset, bytes.len()) {
                         let end = at + range.len() as u64;
-                        if survival.keeps(piece, rng) {
+                        if losses.note(survival.keeps(piece, rng)) {
                             self.durable.write_at(&bytes[range], at);
-                        } else if end > self.durable.len() && survival.keeps(piece, rng) {
+                        } else if end > self.durable.len()
+                            && losses.note(survival.keeps(piece, rng))
+                        {
                             // The longer length reached the medium, its bytes did not.
                             self.durable.set_len(end);
                         }
@@ -104,7 +119,7 @@ impl SimFile {
             }
         }
         self.current = self.durable.clone();
-        self.handle_count = 0;
+        self.diverged = false;
     }
 
     /// Changes bits of one byte on the medium and in what readers see.

@@ -88,10 +88,8 @@ impl File for Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         let mut disk = self.disk.lock();
-        if disk.cycle == self.cycle
-            && let Ok(file) = disk.tree.file_mut(self.id)
-        {
-            file.handle_count -= 1;
+        if disk.cycle == self.cycle {
+            disk.tree.release(self.id);
         }
     }
 }

@@ -9,8 +9,9 @@
 //!    some sectors and some names, in no order. Locks are gone, and handles opened before
 //!    never work again.
 //!
-//! A sweep runs a story once to learn [`SimVfs::io_count`], then once for each number up to it
-//! on a new disk with the same seed, and checks what recovery finds.
+//! Whoever wants to see every power cut need not run a story once for each: a disk that
+//! [records](SimVfs::record) keeps a [`Moment`] before each call, of which any number of
+//! [crashed disks](Moment::crashed) can be made, each with other losses.
 //!
 //! # Invariants
 //! - The same seed and the same calls give the same disk, byte for byte.
@@ -22,6 +23,7 @@ mod content;
 mod disk;
 mod file;
 mod handle;
+mod moment;
 mod survival;
 mod tree;
 
@@ -37,6 +39,7 @@ use parking_lot::Mutex;
 
 use self::disk::{Disk, Extent, Fault};
 use self::handle::{Handle, LockGuard};
+pub use self::moment::{Crashed, Moment};
 use super::path::names;
 use super::{DirEntry, File, OpenMode, Space, Vfs};
 
@@ -139,7 +142,21 @@ impl SimVfs {
 
     /// Decides what survived and brings the disk back; cuts the power before if it is on.
     pub fn power_on(&self) {
-        self.disk.lock().power_on();
+        let _losses = self.disk.lock().power_on();
+    }
+
+    /// Keeps a [`Moment`] before each call from now on, forgetting earlier ones.
+    pub fn record(&self) {
+        self.disk.lock().recording = Some(Vec::new());
+    }
+
+    /// Ends a recording: all its moments, the last of which is now.
+    pub fn recorded(&self) -> Vec<Moment> {
+        let mut disk = self.disk.lock();
+        let now = Moment::new(disk.io_count, &disk.tree);
+        let mut moments = disk.recording.take().unwrap_or_default();
+        moments.push(now);
+        moments
     }
 
     /// Makes the next sync of a file fail. What it should have made durable can still be read,
@@ -233,7 +250,7 @@ impl Vfs for SimVfs {
                 OpenMode::CreateNew => disk.tree.create_file(&path)?,
                 OpenMode::Read | OpenMode::ReadWrite => disk.tree.find_file(&path)?,
             };
-            disk.tree.file_mut(id)?.handle_count += 1;
+            disk.tree.hold(id);
             Ok((id, disk.cycle))
         })?;
         let (disk, writable) = (Arc::clone(&self.disk), mode != OpenMode::Read);

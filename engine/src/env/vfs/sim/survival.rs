@@ -18,6 +18,21 @@ pub(super) enum Survival {
     Some(u64),
 }
 
+/// What a power cut kept and lost, piece by piece, as one number.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Losses {
+    pub(super) hash: u64,
+}
+
+impl Losses {
+    /// Takes in what happened to the next piece, and answers it.
+    pub(super) fn note(&mut self, kept: bool) -> bool {
+        let mixed = (self.hash ^ (1 + u64::from(kept))).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        self.hash = mixed ^ (mixed >> 29);
+        kept
+    }
+}
+
 impl Survival {
     pub(super) fn of_pieces(count: usize, rng: &SeededRng) -> Self {
         match rng.below(6) {

@@ -1,5 +1,6 @@
 //! What outlives a power cut, over many seeds.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::*;
@@ -429,6 +430,38 @@ fn the_seed_decides_everything() {
     pictures.sort();
     pictures.dedup();
     assert!(pictures.len() > 10, "{} different ends", pictures.len());
+}
+
+#[test]
+fn a_recording_has_the_disk_before_every_call() {
+    let vfs = SimVfs::new(1);
+    vfs.record();
+    story(&vfs).expect("the power is on");
+    let moments = vfs.recorded();
+    let calls: Vec<u64> = moments.iter().map(Moment::io_count).collect();
+    assert_eq!(calls, (0..=vfs.io_count()).collect::<Vec<_>>());
+    let end = picture(&vfs, Path::new("/"));
+    let mut ends = BTreeMap::new();
+    for moment in &moments {
+        let mut losses = BTreeMap::new();
+        for seed in 0..20 {
+            let crashed = moment.crashed(seed);
+            check_story(&crashed.disk, moment.io_count() + 1);
+            let left = picture(&crashed.disk, Path::new("/"));
+            // The copy is the test's own: whatever happens to it stays there.
+            crashed
+                .disk
+                .remove_dir_all(Path::new("/db"))
+                .expect("the power is on");
+            let same = losses.entry(crashed.losses).or_insert(left.clone());
+            assert_eq!(*same, left, "the same losses leave the same");
+        }
+        let killed = picture(&moment.killed(0), Path::new("/"));
+        let same = ends.entry(moment.version()).or_insert(killed.clone());
+        assert_eq!(*same, killed, "one version is one disk");
+    }
+    assert_eq!(ends.into_values().next_back(), Some(end.clone()));
+    assert_eq!(picture(&vfs, Path::new("/")), end);
 }
 
 #[test]

@@ -4,12 +4,16 @@
 //! A change of names inside one folder (a rename above all) survives whole or not at all. A
 //! rename from one folder to another is two changes, of which each becomes durable with the
 //! sync of its own folder: whoever syncs only the old folder may lose the file.
+//!
+//! A copy of a tree shares its files and folders until one of the two changes them, so that a
+//! copy at every call to the disk costs little.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
+use std::sync::Arc;
 
 use super::file::SimFile;
-use super::survival::Survival;
+use super::survival::{Losses, Survival};
 use crate::env::rng::SeededRng;
 use crate::env::vfs::DirEntry;
 
@@ -17,19 +21,25 @@ pub(super) type InodeId = u64;
 
 const ROOT: InodeId = 0;
 
+#[derive(Clone)]
 pub(super) struct Tree {
-    inodes: BTreeMap<InodeId, Inode>,
+    inodes: BTreeMap<InodeId, Arc<Inode>>,
+    /// How many open handles each file has: they keep a file without names alive.
+    handles: BTreeMap<InodeId, u64>,
     next_inode: InodeId,
     /// Counts changes of names; both halves of a rename between folders have the same number.
     next_change: usize,
+    /// Counts whatever may change what a power cut leaves.
+    version: u64,
 }
 
+#[derive(Clone)]
 enum Inode {
     Dir(Dir),
     File(SimFile),
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Dir {
     live: Names,
     durable: Names,
@@ -38,6 +48,7 @@ struct Dir {
 
 type Names = BTreeMap<String, InodeId>;
 
+#[derive(Clone)]
 struct NameChange {
     number: usize,
     /// What each name means from now on; `None` is removed.
@@ -46,12 +57,19 @@ struct NameChange {
 
 impl Tree {
     pub(super) fn new() -> Self {
-        let inodes = BTreeMap::from([(ROOT, Inode::Dir(Dir::default()))]);
+        let inodes = BTreeMap::from([(ROOT, Arc::new(Inode::Dir(Dir::default())))]);
         Self {
             inodes,
+            handles: BTreeMap::new(),
             next_inode: ROOT + 1,
             next_change: 0,
+            version: 0,
         }
+    }
+
+    /// Two copies of one tree with the same version are the same.
+    pub(super) fn version(&self) -> u64 {
+        self.version
     }
 
     pub(super) fn find(&self, path: &[String]) -> io::Result<InodeId> {
@@ -74,16 +92,32 @@ impl Tree {
     }
 
     pub(super) fn file(&self, id: InodeId) -> io::Result<&SimFile> {
-        match self.inodes.get(&id) {
+        match self.inode(id) {
             Some(Inode::File(file)) => Ok(file),
             _ => Err(ErrorKind::NotFound.into()),
         }
     }
 
     pub(super) fn file_mut(&mut self, id: InodeId) -> io::Result<&mut SimFile> {
-        match self.inodes.get_mut(&id) {
+        self.version += 1;
+        match self.inodes.get_mut(&id).map(Arc::make_mut) {
             Some(Inode::File(file)) => Ok(file),
             _ => Err(ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// One more handle is open on a file.
+    pub(super) fn hold(&mut self, id: InodeId) {
+        *self.handles.entry(id).or_insert(0) += 1;
+    }
+
+    /// One handle less is open on a file.
+    pub(super) fn release(&mut self, id: InodeId) {
+        if let Some(count) = self.handles.get_mut(&id) {
+            *count -= 1;
+            if *count == 0 {
+                self.handles.remove(&id);
+            }
         }
     }
 
@@ -150,7 +184,7 @@ impl Tree {
             Some((true, false)) => return Err(ErrorKind::NotADirectory.into()),
             _ => {}
         }
-        if let Some(Inode::Dir(dir)) = replaced.and_then(|replaced| self.inodes.get(&replaced))
+        if let Some(Inode::Dir(dir)) = replaced.and_then(|replaced| self.inode(replaced))
             && !dir.live.is_empty()
         {
             return Err(ErrorKind::DirectoryNotEmpty.into());
@@ -204,8 +238,8 @@ impl Tree {
         let named = self.reachable(|dir| dir.live.values().copied().collect());
         self.inodes
             .iter()
-            .filter_map(|(id, inode)| match inode {
-                Inode::File(file) if file.handle_count > 0 || named.contains(id) => {
+            .filter_map(|(id, inode)| match &**inode {
+                Inode::File(file) if self.handles.contains_key(id) || named.contains(id) => {
                     Some(file.len())
                 }
                 _ => None,
@@ -213,8 +247,29 @@ impl Tree {
             .sum()
     }
 
-    /// Leaves what the medium holds after a power cut.
-    pub(super) fn lose_power(&mut self, rng: &SeededRng) {
+    /// All handles end, and with them the files that have no other name.
+    pub(super) fn forget_handles(&mut self) {
+        self.handles.clear();
+    }
+
+    /// Leaves what the medium holds after a power cut, and answers what was lost.
+    pub(super) fn lose_power(&mut self, rng: &SeededRng) -> Losses {
+        let mut losses = Losses::default();
+        self.version += 1;
+        self.forget_handles();
+        self.lose_names(rng, &mut losses);
+        self.forget_nameless();
+        for inode in self.inodes.values_mut() {
+            if matches!(&**inode, Inode::File(file) if file.is_unsettled())
+                && let Inode::File(file) = Arc::make_mut(inode)
+            {
+                file.lose_power(rng, &mut losses);
+            }
+        }
+        losses
+    }
+
+    fn lose_names(&mut self, rng: &SeededRng, losses: &mut Losses) {
         let unsynced = self
             .dirs()
             .flat_map(|dir| &dir.unsynced)
@@ -224,23 +279,21 @@ impl Tree {
         let kept: BTreeSet<usize> = numbers
             .iter()
             .enumerate()
-            .filter(|(position, _)| survival.keeps(*position, rng))
+            .filter(|(position, _)| losses.note(survival.keeps(*position, rng)))
             .map(|(_, number)| *number)
             .collect();
         for inode in self.inodes.values_mut() {
-            match inode {
-                Inode::File(file) => file.lose_power(rng),
-                Inode::Dir(dir) => {
-                    for change in std::mem::take(&mut dir.unsynced) {
-                        if kept.contains(&change.number) {
-                            change.apply(&mut dir.durable);
-                        }
+            if matches!(&**inode, Inode::Dir(dir) if !dir.unsynced.is_empty())
+                && let Inode::Dir(dir) = Arc::make_mut(inode)
+            {
+                for change in std::mem::take(&mut dir.unsynced) {
+                    if kept.contains(&change.number) {
+                        change.apply(&mut dir.durable);
                     }
-                    dir.live = dir.durable.clone();
                 }
+                dir.live = dir.durable.clone();
             }
         }
-        self.forget_nameless();
     }
 
     #[cfg(test)]
@@ -260,17 +313,16 @@ impl Tree {
                 .chain(pending)
                 .collect()
         });
-        self.inodes.retain(|id, inode| {
-            let held = matches!(inode, Inode::File(file) if file.handle_count > 0);
-            held || named.contains(id)
-        });
+        let handles = &self.handles;
+        self.inodes
+            .retain(|id, _| handles.contains_key(id) || named.contains(id));
     }
 
     fn reachable(&self, children: impl Fn(&Dir) -> Vec<InodeId>) -> BTreeSet<InodeId> {
         let mut found = BTreeSet::from([ROOT]);
         let mut waiting = vec![ROOT];
         while let Some(id) = waiting.pop() {
-            if let Some(Inode::Dir(dir)) = self.inodes.get(&id) {
+            if let Some(Inode::Dir(dir)) = self.inode(id) {
                 waiting.extend(
                     children(dir)
                         .into_iter()
@@ -294,7 +346,7 @@ impl Tree {
     fn add(&mut self, dir: InodeId, name: String, inode: Inode) -> InodeId {
         let id = self.next_inode;
         self.next_inode += 1;
-        self.inodes.insert(id, inode);
+        self.inodes.insert(id, Arc::new(inode));
         self.change(dir, vec![(name, Some(id))]);
         id
     }
@@ -327,11 +379,15 @@ impl Tree {
     }
 
     fn is_dir(&self, id: InodeId) -> bool {
-        matches!(self.inodes.get(&id), Some(Inode::Dir(_)))
+        matches!(self.inode(id), Some(Inode::Dir(_)))
+    }
+
+    fn inode(&self, id: InodeId) -> Option<&Inode> {
+        self.inodes.get(&id).map(Arc::as_ref)
     }
 
     fn dir(&self, id: InodeId) -> io::Result<&Dir> {
-        match self.inodes.get(&id) {
+        match self.inode(id) {
             Some(Inode::Dir(dir)) => Ok(dir),
             Some(Inode::File(_)) => Err(ErrorKind::NotADirectory.into()),
             None => Err(ErrorKind::NotFound.into()),
@@ -339,7 +395,8 @@ impl Tree {
     }
 
     fn dir_mut(&mut self, id: InodeId) -> io::Result<&mut Dir> {
-        match self.inodes.get_mut(&id) {
+        self.version += 1;
+        match self.inodes.get_mut(&id).map(Arc::make_mut) {
             Some(Inode::Dir(dir)) => Ok(dir),
             Some(Inode::File(_)) => Err(ErrorKind::NotADirectory.into()),
             None => Err(ErrorKind::NotFound.into()),
@@ -347,7 +404,7 @@ impl Tree {
     }
 
     fn dirs(&self) -> impl Iterator<Item = &Dir> {
-        self.inodes.values().filter_map(|inode| match inode {
+        self.inodes.values().filter_map(|inode| match &**inode {
             Inode::Dir(dir) => Some(dir),
             Inode::File(_) => None,
         })

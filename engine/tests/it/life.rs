@@ -1,23 +1,17 @@
-//! Power cuts at any call to the disk: what was acknowledged is there, and nothing by halves.
-//!
-//! Each life runs the same commits on a simulated disk whose power goes off at one I/O. After
-//! the restart every acknowledged commit is there, whole; the one that was under way is there
-//! whole or not at all; and the engine goes on working.
+//! An engine on a simulated disk, and commits whose survival can be checked.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use engine::command::{Command, Commit, NewMessage, Op, Outcome, RowRef};
+use engine::command::{Command, Commit, NewMessage, Op, RowRef};
 use engine::env::Env;
-use engine::env::rng::SeededRng;
 use engine::env::vfs::sim::SimVfs;
-use engine::env::workers::{SteppedWorkers, Workers};
+use engine::env::workers::SteppedWorkers;
 use engine::ids::{Offset, PartitionId};
 use engine::query::FetchRequest;
 use engine::{Engine, Options};
 
-const COMMITS: u64 = 60;
 const KEYS: u64 = 7;
 
 pub(crate) struct Life {
@@ -81,48 +75,6 @@ pub(crate) fn value(number: u64) -> Bytes {
     Bytes::from(format!("{number:06}{}", "x".repeat(200)))
 }
 
-/// Runs commits from `from` on; answers how many of all were acknowledged before the power went.
-fn run(life: &Life, from: u64) -> u64 {
-    let mut acknowledged = from;
-    let Ok(engine) = life.open() else {
-        return acknowledged;
-    };
-    if from == 0 {
-        let name = "t".to_owned();
-        if engine
-            .execute(Command::CreateTopic {
-                name,
-                partitions: 1,
-            })
-            .is_err()
-        {
-            return acknowledged;
-        }
-    }
-    for number in from..COMMITS {
-        match engine.execute(commit(number)) {
-            Ok(Outcome::Committed { .. }) => acknowledged = number + 1,
-            // The topic's creation was cut off in the life before.
-            Ok(Outcome::Refused(_)) => {
-                let name = "t".to_owned();
-                let made = engine.execute(Command::CreateTopic {
-                    name,
-                    partitions: 1,
-                });
-                let again = made.and_then(|_| engine.execute(commit(number)));
-                if !matches!(again, Ok(Outcome::Committed { .. })) {
-                    return acknowledged;
-                }
-                acknowledged = number + 1;
-            }
-            Ok(other) => panic!("a commit answered {other:?}"),
-            Err(_) => return acknowledged,
-        }
-        life.workers.help();
-    }
-    acknowledged
-}
-
 /// Opens after the power came back; answers how many commits are there.
 pub(crate) fn verify(life: &Life, acknowledged: u64, context: &str) -> u64 {
     let engine = life
@@ -182,48 +134,4 @@ pub(crate) fn verify(life: &Life, acknowledged: u64, context: &str) -> u64 {
         );
     }
     there
-}
-
-fn survive(seed: u64, crash_at: u64) {
-    let context = format!("seed {seed}, power off at I/O {crash_at}");
-    // Another disk for each cut, so that each loses something else.
-    let vfs = Arc::new(SimVfs::new(1_000_000 * seed + crash_at));
-    vfs.crash_at(crash_at);
-    let life = Life::new(vfs.clone(), seed);
-    let acknowledged = run(&life, 0);
-    life.workers.abandon();
-    if life.vfs.is_powered() {
-        life.vfs.power_off();
-    }
-    vfs.power_on();
-    let life = Life::new(vfs.clone(), seed + 1);
-    let there = verify(&life, acknowledged, &context);
-    life.workers.abandon();
-    let life = Life::new(vfs, seed + 2);
-    let all = run(&life, there);
-    assert_eq!(all, COMMITS, "{context}: the engine works on");
-    verify(&life, all, &context);
-    life.workers.abandon();
-}
-
-#[test]
-fn every_acknowledged_commit_survives_a_power_cut_at_any_io() {
-    let rng = SeededRng::new(20_261_121);
-    let mut cuts = 0;
-    for seed in 0..5 {
-        let vfs = Arc::new(SimVfs::new(seed));
-        let life = Life::new(vfs.clone(), seed);
-        assert_eq!(
-            run(&life, 0),
-            COMMITS,
-            "without a power cut everything is acknowledged"
-        );
-        life.workers.abandon();
-        let calls = vfs.io_count();
-        for _ in 0..40 {
-            survive(seed, 1 + rng.below(calls));
-            cuts += 1;
-        }
-    }
-    assert_eq!(cuts, 200);
 }
