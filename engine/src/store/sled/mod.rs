@@ -35,9 +35,6 @@ mod sweep;
 mod clean_end;
 mod rebuild;
 
-#[cfg(test)]
-mod tests;
-
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -154,6 +151,12 @@ impl SledStore {
             put(&mut changes, &write.key, write.value.as_ref());
         }
         self.tree().apply(changes)
+    }
+
+    /// How many versions sled holds.
+    #[cfg(test)]
+    pub(super) fn version_count(&self) -> usize {
+        self.tree().len()
     }
 
     /// Takes back what no checkpoint covers, and marks sled's folder as sound; nothing if

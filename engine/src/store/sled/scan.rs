@@ -120,9 +120,7 @@ impl Scan {
                 None => false,
             };
             let before = self.last.replace((stored, row));
-            if done
-                && let Some(found) = before.map(visible).transpose()?.flatten()
-            {
+            if done && let Some(found) = before.map(visible).transpose()?.flatten() {
                 return Ok(Some(found));
             }
         }
