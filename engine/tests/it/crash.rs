@@ -15,7 +15,7 @@ use engine::env::vfs::sim::SimVfs;
 use engine::env::workers::{SteppedWorkers, Workers};
 use engine::ids::{Offset, PartitionId};
 use engine::query::FetchRequest;
-use engine::{Engine, Options};
+use engine::{Engine, Options, StoreKind};
 
 const COMMITS: u64 = 60;
 const KEYS: u64 = 7;
@@ -24,20 +24,27 @@ struct Life {
     vfs: Arc<SimVfs>,
     workers: Arc<SteppedWorkers>,
     env: Env,
+    store: StoreKind,
 }
 
 impl Life {
-    fn new(vfs: Arc<SimVfs>, seed: u64) -> Self {
+    fn new(vfs: Arc<SimVfs>, seed: u64, store: StoreKind) -> Self {
         let workers = Arc::new(SteppedWorkers::new(seed));
         let env = Env {
             workers: workers.clone(),
             ..Env::simulated(vfs.clone(), seed)
         };
-        Self { vfs, workers, env }
+        Self {
+            vfs,
+            workers,
+            env,
+            store,
+        }
     }
 
     fn open(&self) -> engine::Result<Engine> {
         let options = Options {
+            store: self.store,
             memtable_bytes: 4096,
             table_bytes: 4096,
             level_base_bytes: 16_384,
@@ -184,22 +191,22 @@ fn verify(life: &Life, acknowledged: u64, context: &str) -> u64 {
     there
 }
 
-fn survive(seed: u64, crash_at: u64) {
+fn survive(store: StoreKind, seed: u64, crash_at: u64) {
     let context = format!("seed {seed}, power off at I/O {crash_at}");
     // Another disk for each cut, so that each loses something else.
     let vfs = Arc::new(SimVfs::new(1_000_000 * seed + crash_at));
     vfs.crash_at(crash_at);
-    let life = Life::new(vfs.clone(), seed);
+    let life = Life::new(vfs.clone(), seed, store);
     let acknowledged = run(&life, 0);
     life.workers.abandon();
     if life.vfs.is_powered() {
         life.vfs.power_off();
     }
     vfs.power_on();
-    let life = Life::new(vfs.clone(), seed + 1);
+    let life = Life::new(vfs.clone(), seed + 1, store);
     let there = verify(&life, acknowledged, &context);
     life.workers.abandon();
-    let life = Life::new(vfs, seed + 2);
+    let life = Life::new(vfs, seed + 2, store);
     let all = run(&life, there);
     assert_eq!(all, COMMITS, "{context}: the engine works on");
     verify(&life, all, &context);
@@ -208,11 +215,22 @@ fn survive(seed: u64, crash_at: u64) {
 
 #[test]
 fn every_acknowledged_commit_survives_a_power_cut_at_any_io() {
+    cut_the_power_200_times(StoreKind::Lsm);
+}
+
+/// sled's own files are not on the simulated disk: after each cut they are gone altogether.
+#[cfg(feature = "sled")]
+#[test]
+fn every_acknowledged_commit_survives_a_power_cut_at_any_io_with_sled() {
+    cut_the_power_200_times(StoreKind::Sled);
+}
+
+fn cut_the_power_200_times(store: StoreKind) {
     let rng = SeededRng::new(20_261_121);
     let mut cuts = 0;
     for seed in 0..5 {
         let vfs = Arc::new(SimVfs::new(seed));
-        let life = Life::new(vfs.clone(), seed);
+        let life = Life::new(vfs.clone(), seed, store);
         assert_eq!(
             run(&life, 0),
             COMMITS,
@@ -221,7 +239,7 @@ fn every_acknowledged_commit_survives_a_power_cut_at_any_io() {
         life.workers.abandon();
         let calls = vfs.io_count();
         for _ in 0..40 {
-            survive(seed, 1 + rng.below(calls));
+            survive(store, seed, 1 + rng.below(calls));
             cuts += 1;
         }
     }

@@ -3,5 +3,6 @@
 mod crash;
 mod examples;
 mod install;
+mod kill;
 mod scripts;
 mod world;
