@@ -153,6 +153,16 @@ impl SledStore {
         self.tree().apply(changes)
     }
 
+    /// Up to where versions may be dropped from sled. Below the newest revision, so that what is
+    /// being dropped is not being written again; a scan that begins later reads above the floor.
+    fn sweep_floor(&self, floor: Revision) -> Revision {
+        let durable = self.surplus.lock().durable();
+        let needed = self.scans.lowest().unwrap_or(floor);
+        let newest = self.written.load(Ordering::Acquire);
+        let unchanging = Revision(newest.saturating_sub(1));
+        floor.min(durable).min(needed).min(unchanging)
+    }
+
     /// How many versions sled holds.
     #[cfg(test)]
     pub(super) fn version_count(&self) -> usize {
@@ -224,10 +234,7 @@ impl Store for SledStore {
 
     fn compact_step(&self, floor: Revision) -> Result<bool> {
         let merged = self.lsm.compact_step(floor)?;
-        let durable = self.surplus.lock().durable();
-        let needed = self.scans.lowest().unwrap_or(floor);
-        let floor = floor.min(durable).min(needed);
-        let swept = self.sweep.step(self.tree(), floor);
+        let swept = self.sweep.step(self.tree(), self.sweep_floor(floor));
         Ok(merged | swept.map_err(|error| self.lsm.stop(error))?)
     }
 
