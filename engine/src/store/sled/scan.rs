@@ -43,9 +43,8 @@ pub(super) struct Scan {
     from: Bound<Vec<u8>>,
     until: Bound<Vec<u8>>,
     versions: ::sled::Iter,
-    /// Forward: the last version of the key that is done. Reverse: the newest visible version
-    /// so far of the key that is under way.
-    last: Option<(IVec, IVec)>,
+    /// A version of the key that the scan has dealt with last.
+    done: Option<IVec>,
     /// Versions passed in a row.
     passed: usize,
     ended: bool,
@@ -72,7 +71,7 @@ impl Scan {
             reverse,
             from,
             until,
-            last: None,
+            done: None,
             passed: 0,
             ended: range.is_empty(),
         }
@@ -85,21 +84,17 @@ impl Scan {
             if version.revision > self.at {
                 let visible = version.at(self.at);
                 self.pass(|scan| scan.from = Bound::Included(visible));
-                continue;
-            }
-            if let Some((last, _)) = &self.last
-                && VersionKey::new(last)?.stored_key == version.stored_key
-            {
+            } else if self.is_done(version) {
                 let oldest = version.at(Revision(0));
                 self.pass(|scan| scan.from = Bound::Excluded(oldest));
-                continue;
-            }
-            self.passed = 0;
-            let found = read(version.revision, &row)?;
-            let found = found.map(|row| Ok((version.key()?, row)));
-            self.last = Some((stored, row));
-            if let Some(found) = found {
-                return found.map(Some);
+            } else {
+                self.passed = 0;
+                let row = read(version.revision, &row)?;
+                let key = version.key()?;
+                self.done = Some(stored);
+                if let Some(row) = row {
+                    return Ok(Some((key, row)));
+                }
             }
         }
         Ok(None)
@@ -107,24 +102,30 @@ impl Scan {
 
     fn next_reverse(&mut self) -> Result<Option<(Bytes, Row)>> {
         while let Some(item) = self.versions.next_back() {
-            let (stored, row) = item.map_err(failed("read sled"))?;
+            let (stored, _) = item.map_err(failed("read sled"))?;
             let version = VersionKey::new(&stored)?;
-            if version.revision > self.at {
+            if self.is_done(version) {
                 let newest = version.at(Revision(u64::MAX));
                 self.pass(|scan| scan.until = Bound::Excluded(newest));
                 continue;
             }
             self.passed = 0;
-            let done = match &self.last {
-                Some((last, _)) => VersionKey::new(last)?.stored_key != version.stored_key,
-                None => false,
-            };
-            let before = self.last.replace((stored, row));
-            if done && let Some(found) = before.map(visible).transpose()?.flatten() {
-                return Ok(Some(found));
+            // The oldest version comes first. The visible one is looked up at once: kept until
+            // the walk meets it, an older version might outlive the tombstone that hides it.
+            let key = version.key()?;
+            self.done = Some(stored);
+            if let Some(row) = self.tree.get(&key, self.at)? {
+                return Ok(Some((key, row)));
             }
         }
-        Ok(self.last.take().map(visible).transpose()?.flatten())
+        Ok(None)
+    }
+
+    /// Whether a version is of the key that the scan has dealt with last.
+    fn is_done(&self, version: VersionKey<'_>) -> bool {
+        self.done
+            .as_ref()
+            .is_some_and(|done| version.is_beside(done))
     }
 
     /// Leaves a version behind; after some of them, searches from where `narrow` sets a bound.
@@ -166,11 +167,4 @@ impl Drop for Scan {
             }
         }
     }
-}
-
-/// A stored version as a scan yields it; `None` for a tombstone.
-fn visible((stored, row): (IVec, IVec)) -> Result<Option<(Bytes, Row)>> {
-    let version = VersionKey::new(&stored)?;
-    let row = read(version.revision, &row)?;
-    row.map(|row| Ok((version.key()?, row))).transpose()
 }

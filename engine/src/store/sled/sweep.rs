@@ -93,11 +93,8 @@ impl Pass {
             let (stored, row) = item.map_err(failed("read sled"))?;
             bytes += stored.len() + row.len();
             let version = VersionKey::new(&stored)?;
-            let same_key = match &self.last {
-                Some(last) => VersionKey::new(last)?.stored_key == version.stored_key,
-                None => false,
-            };
-            if !same_key {
+            let last = self.last.as_ref();
+            if !last.is_some_and(|last| version.is_beside(last)) {
                 self.floor_passed = false;
                 tombstones.extend(self.tombstone.take());
             }

@@ -72,6 +72,11 @@ impl<'a> VersionKey<'a> {
         Ok(out.into())
     }
 
+    /// Whether the bytes of another place are those of the same key.
+    pub(super) fn is_beside(&self, other: &[u8]) -> bool {
+        other.len() == self.stored_key.len() + REVISION_BYTES && other.starts_with(self.stored_key)
+    }
+
     /// The bytes of another version of the same key.
     pub(super) fn at(&self, revision: Revision) -> Vec<u8> {
         [self.stored_key, &(!revision.0).to_be_bytes()].concat()

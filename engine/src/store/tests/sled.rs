@@ -205,3 +205,29 @@ fn a_sweep_drops_what_no_reader_can_see_and_no_more() {
     assert_eq!(rows.len(), 1);
     assert_eq!(rows[0].1.value, "60");
 }
+
+#[test]
+fn a_sweep_of_a_deleted_row_does_not_revive_it_in_a_scan() {
+    for reverse in [false, true] {
+        let env = Env::memory();
+        let store: SledStore = open_as(&env, tiny());
+        let puts = ["a", "b", "c"].map(|key| put(key, "1"));
+        write(&store, 1, &puts);
+        write(&store, 2, &[delete("b")]);
+        flush(&store, 2);
+        write(&store, 3, &[put("d", "3")]);
+        let rows = store.scan(KeyRange::all(), Revision(2), reverse);
+        let mut rows = rows.expect("nothing is damaged");
+        let first = rows.next().expect("a row").expect("nothing is damaged");
+        compact_all(&store, 2);
+        assert_eq!(store.version_count(), 3, "b is gone altogether");
+        let rest: crate::Result<Rows> = rows.collect();
+        let rest = rest.expect("nothing is damaged");
+        let keys: Vec<_> = std::iter::once(&first)
+            .chain(&rest)
+            .map(|(key, _)| key)
+            .collect();
+        let expected = if reverse { ["c", "a"] } else { ["a", "c"] };
+        assert_eq!(keys, expected);
+    }
+}
