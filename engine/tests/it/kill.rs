@@ -9,7 +9,6 @@ use std::process::{Command as Program, Stdio};
 
 use bytes::Bytes;
 use engine::command::{Command, Commit, Op, Outcome, RowRef};
-use engine::env::Rng as _;
 use engine::env::rng::SeededRng;
 use engine::{Engine, Options, StoreKind};
 
