@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use engine_server::NodeArgs;
+use engine_server::{NodeArgs, StoreKind};
 
 use crate::endpoints::DATA_DEFAULT;
 use crate::exit_code;
@@ -479,7 +479,8 @@ the cluster by themselves.
 
 Examples:
   engine-cli dev up
-  engine-cli dev up --nodes 1 --data /tmp/scratch")]
+  engine-cli dev up --nodes 1 --data /tmp/scratch
+  engine-cli dev up --store sled")]
     Up {
         /// How many nodes: 1, 3 or 5. The default is 3, or what the folder holds already
         #[arg(long, value_parser = parse_nodes)]
@@ -487,6 +488,10 @@ Examples:
         /// The folder of the cluster's data
         #[arg(long, default_value = DATA_DEFAULT, value_name = "FOLDER")]
         data: PathBuf,
+        /// The store of all nodes until they stop; each opens what the other left. sled is there
+        /// to be compared with, only in builds with the feature 'sled'
+        #[arg(long, default_value_t, value_name = "lsm|sled")]
+        store: StoreKind,
     },
 
     /// Tell which nodes of the cluster on this machine run

@@ -63,3 +63,4 @@ pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};
 pub use options::{Options, ValidOptions};
 pub use state::DEFAULT_KEYSPACE;
+pub use store::StoreKind;

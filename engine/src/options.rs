@@ -11,12 +11,15 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::limits::FRAME_BODY_BYTES_MAX;
 use crate::queue::QueueOptions;
 use crate::segment::LogOptions;
-use crate::store::{Compression, StoreOptions};
+use crate::store::{Compression, StoreKind, StoreOptions};
 
 /// Sizes and budgets of one node. Unknown keys are refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Options {
+    /// The store: `lsm` or `sled`; the second only in builds with the feature `sled`.
+    /// Default `lsm`.
+    pub store: StoreKind,
     /// Size of one Raft log segment, bytes. Default 64 MiB; at least 17 MiB, at most 1 GiB.
     pub log_segment_bytes: u32,
     /// Recent log entries kept in memory, bytes. Default 16 MiB.
@@ -59,6 +62,7 @@ impl Default for Options {
     fn default() -> Self {
         const MIB: u32 = 1024 * 1024;
         Self {
+            store: StoreKind::default(),
             log_segment_bytes: 64 * MIB,
             log_tail_bytes: 16 * MIB as usize,
             log_idle_mark_ms: 100,
@@ -85,6 +89,7 @@ impl Options {
     /// [`ErrorKind::Invalid`] names the option and what it must be.
     pub fn validate(self) -> Result<ValidOptions> {
         let invalid = |what: &str| Err(Error::new(ErrorKind::Invalid, what));
+        self.store.check()?;
         let largest_frame = u32::try_from(FRAME_BODY_BYTES_MAX).expect("a constant of 16 MiB");
         if self.log_segment_bytes < largest_frame + (1 << 20) || self.log_segment_bytes > 1 << 30 {
             return invalid("log_segment_bytes must lie between 17 MiB and 1 GiB");

@@ -48,7 +48,7 @@ use crate::options::ValidOptions;
 use crate::query::ReplicaView;
 use crate::queue::PartitionLengths;
 use crate::state::State;
-use crate::store::{BlockCache, Store};
+use crate::store::BlockCache;
 
 use rooms::{Rooms, clean_folder};
 
@@ -220,7 +220,7 @@ impl Replica {
         let applied = Apply::new(
             inner.group,
             &mut writer.state,
-            &rooms.store,
+            &*rooms.store,
             &rooms.partitions,
             rows,
         )

@@ -94,6 +94,11 @@ pub struct NodeArgs {
     /// A JSON file with sizes and budgets, for example {"row_cache_bytes": 268435456}
     #[arg(long, value_name = "FILE")]
     pub options: Option<PathBuf>,
+
+    /// The store: lsm or sled, whatever --options says. sled is there to be compared with, only in
+    /// builds with the feature 'sled'
+    #[arg(long, value_name = "lsm|sled")]
+    pub store: Option<engine::StoreKind>,
 }
 
 const EXAMPLES: &str = "\
@@ -164,10 +169,14 @@ impl NodeArgs {
             "--peer-listen",
         )?;
         let bootstrap = bootstrap(self.members, self.node)?;
-        let options = match &self.options {
+        let mut options = match &self.options {
             Some(file) => read_options(file)?,
             None => engine::Options::default(),
         };
+        if let Some(store) = self.store {
+            store.check().context("check --store")?;
+            options.store = store;
+        }
         Ok(ServerConfig {
             node: NodeId(self.node),
             data: self.data,

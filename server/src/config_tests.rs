@@ -91,6 +91,10 @@ fn every_mistake_says_what_to_do() {
             "--node 1 --cluster 7 --data d --options /does/not/exist.json",
             "read --options /does/not/exist.json",
         ),
+        (
+            "--node 1 --cluster 7 --data d --store lmdb",
+            "write lsm or sled",
+        ),
     ];
     for (line, expected) in table {
         let message = config(line).expect_err(line);
@@ -108,4 +112,26 @@ fn options_with_unknown_keys_are_refused() {
     std::fs::write(&file, r#"{"row_cache_bytes": 1024}"#).expect("write the options");
     let options = read_options(&file).expect("a known key");
     assert_eq!(options.row_cache_bytes, 1024);
+}
+
+#[cfg(not(feature = "sled"))]
+#[test]
+fn a_build_without_sled_says_how_to_build_one_with_it() {
+    let line = "--node 1 --cluster 7 --data d --store";
+    let message = config(&format!("{line} sled")).expect_err("it is not in this build");
+    assert!(message.contains("--features sled"), "{message}");
+    let dir = tempfile::tempdir().expect("a scratch folder");
+    let file = dir.path().join("options.json");
+    std::fs::write(&file, r#"{"store": "sled"}"#).expect("write the options");
+    let error = format!("{:#}", read_options(&file).expect_err("not in this build"));
+    assert!(error.contains("--features sled"), "{error}");
+    config(&format!("{line} lsm")).expect("it is in every build");
+}
+
+#[cfg(feature = "sled")]
+#[test]
+fn the_store_may_be_chosen() {
+    let line = "--node 1 --cluster 7 --data d --store sled";
+    let chosen = config(line).expect("it is in this build");
+    assert_eq!(chosen.options.store, engine::StoreKind::Sled);
 }

@@ -38,6 +38,7 @@ mod process;
 
 pub use admission::{AdmissionLimits, DEADLINE_DEFAULT};
 pub use config::{BootstrapMember, MemberArg, NodeArgs, ServerConfig};
+pub use engine::StoreKind;
 pub use forward::FORWARDED;
 pub use server::{Bound, ServerHandle, run, start};
 pub use status::DOMAIN;

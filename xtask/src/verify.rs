@@ -19,6 +19,10 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         let words = "clippy --quiet --workspace --all-targets -- -D warnings";
         cargo(root, &words.split(' ').collect::<Vec<_>>(), &[])
     })?;
+    step("sled", "the same with -p engine --features sled", || {
+        let words = "clippy --quiet -p engine --features sled --all-targets -- -D warnings";
+        cargo(root, &words.split(' ').collect::<Vec<_>>(), &[])
+    })?;
     step("tidy", "cargo xtask tidy", || tidy::check(root))?;
     step("doc", "cargo doc --workspace --no-deps", || {
         let words = "doc --quiet --workspace --no-deps";

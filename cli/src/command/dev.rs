@@ -10,7 +10,7 @@ use crate::failure::Result;
 
 pub(crate) async fn run(command: DevCommand, context: &Context) -> Result<ExitCode> {
     match command {
-        DevCommand::Up { nodes, data } => up::run(nodes, &data, context).await,
+        DevCommand::Up { nodes, data, store } => up::run(nodes, &data, store, context).await,
         DevCommand::Status { data } => status::run(data.as_deref(), context).await,
     }
 }

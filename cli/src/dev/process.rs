@@ -5,6 +5,7 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
+use engine_server::StoreKind;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, ChildStdin, Command};
 
@@ -28,7 +29,12 @@ pub(crate) struct NodeProcess {
 
 impl NodeProcess {
     /// Starts a node; what it says goes to its log.
-    pub(crate) fn start(folder: &DevFolder, cluster: &DevCluster, node: &DevNode) -> Result<Self> {
+    pub(crate) fn start(
+        folder: &DevFolder,
+        cluster: &DevCluster,
+        node: &DevNode,
+        store: StoreKind,
+    ) -> Result<Self> {
         let data = folder.node(node.node);
         fs::create_dir_all(&data)
             .map_err(|error| Failure::file("make the folder", &data, &error))?;
@@ -45,7 +51,7 @@ impl NodeProcess {
             .map_err(|error| Failure::io("find this program's own file", &error))?;
         let mut command = Command::new(&program);
         command
-            .args(arguments(cluster, node))
+            .args(arguments(cluster, node, store))
             .arg("--data")
             .arg(&data)
             .stdin(Stdio::piped())
@@ -96,7 +102,7 @@ impl NodeProcess {
     }
 }
 
-fn arguments(cluster: &DevCluster, node: &DevNode) -> Vec<String> {
+fn arguments(cluster: &DevCluster, node: &DevNode, store: StoreKind) -> Vec<String> {
     let mut arguments: Vec<String> = ["node", "run", "--exit-with-parent"]
         .map(str::to_owned)
         .into();
@@ -105,6 +111,7 @@ fn arguments(cluster: &DevCluster, node: &DevNode) -> Vec<String> {
     option("--cluster", cluster.cluster.to_string());
     option("--listen", node.client.to_string());
     option("--peer-listen", node.peer.to_string());
+    option("--store", store.to_string());
     for member in &cluster.nodes {
         option(
             "--member",

@@ -47,3 +47,18 @@ fn usage_errors_have_their_code() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
     }
 }
+
+#[cfg(not(feature = "sled"))]
+#[test]
+fn a_store_that_is_not_in_this_build_is_refused_with_the_way_to_get_it() {
+    let home = tempfile::tempdir().expect("a folder");
+    let output = run(home.path(), &["dev", "up", "--store", "sled"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("--features sled"),
+        "{}",
+        stderr(&output)
+    );
+    let begun = home.path().join("data").exists();
+    assert!(!begun, "nothing was made");
+}

@@ -8,7 +8,7 @@ use super::{Inner, tell};
 use crate::env::{Job, Step};
 use crate::error::{Error, ErrorKind};
 use crate::ids::Revision;
-use crate::store::{COMPACTION_STEP_BYTES, Store};
+use crate::store::COMPACTION_STEP_BYTES;
 
 /// How long a job waits before it tries again to write to a full disk.
 const FULL_RETRY: Duration = Duration::from_secs(1);

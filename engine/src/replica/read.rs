@@ -19,7 +19,7 @@ use crate::query::{
     ScanRequest, TopicView,
 };
 use crate::queue::PartitionRef;
-use crate::store::{KeyRange, Row, Store};
+use crate::store::{KeyRange, Row};
 
 impl Replica {
     /// Reads one row.

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::ids::GroupId;
 use crate::queue::{PartitionLengths, Partitions};
 use crate::state::State;
-use crate::store::{Lsm, Store};
+use crate::store::{self, Store};
 
 const ROOMS_PREFIX: &str = "state-";
 
@@ -22,7 +22,7 @@ pub(super) fn rooms_name(number: u64) -> String {
 #[derive(Debug)]
 pub(super) struct Rooms {
     pub(super) number: u64,
-    pub(super) store: Lsm,
+    pub(super) store: Box<dyn Store>,
     pub(super) partitions: Partitions,
 }
 
@@ -35,7 +35,8 @@ impl Rooms {
     ) -> Result<(Self, State)> {
         let dir = dir.join(rooms_name(number));
         let blocks = shared.blocks.clone();
-        let store = Lsm::open(
+        let store = store::open(
+            shared.options.get().store,
             &shared.env,
             &store_dir(&dir),
             shared.options.store(),

@@ -73,6 +73,12 @@ impl BlockCache {
         })
     }
 
+    /// The most bytes that it may hold.
+    #[cfg(feature = "sled")]
+    pub(super) fn budget(&self) -> usize {
+        self.budget
+    }
+
     /// Bytes of blocks held now, their overhead included.
     pub fn bytes(&self) -> usize {
         let shards = self.shards.iter();

@@ -131,23 +131,19 @@ impl Lsm {
         recovery::install(env, dir, tables, deleted, checkpoint)
     }
 
-    /// Ends the store: waits for a flush or a step of compaction that is going on, then refuses
-    /// all but reads, and removes no file any more, so that the folder may be replaced while
-    /// readers and pins still hold its files. Dropping the store does the same.
-    pub fn close(&self) {
-        let _flushing = self.flushing.lock();
-        let mut compacting = self.compacting.lock();
-        let _writing = self.writing.lock();
-        self.stopped.write().get_or_insert_with(|| {
-            let message = format!("{} was closed", self.folder.path.display());
-            Error::new(ErrorKind::Stopped, message)
-        });
-        // Its unfinished files go now, while they are surely its own.
-        *compacting = None;
-        self.folder.close();
+    /// The highest revision that was written.
+    #[cfg(feature = "sled")]
+    pub(super) fn written(&self) -> Revision {
+        Revision(self.written.load(Ordering::Acquire))
     }
 
-    fn version(&self) -> Arc<Version> {
+    /// Whether the store is neither closed nor poisoned.
+    #[cfg(feature = "sled")]
+    pub(super) fn is_running(&self) -> bool {
+        self.stopped.read().is_none()
+    }
+
+    pub(super) fn version(&self) -> Arc<Version> {
         self.current.load_full()
     }
 
@@ -172,7 +168,7 @@ impl Lsm {
     }
 
     /// Poisons the store: what the disk holds is no longer known.
-    fn stop(&self, cause: Error) -> Error {
+    pub(super) fn stop(&self, cause: Error) -> Error {
         let error = Error::poisoning("the store", cause);
         let mut stopped = self.stopped.write();
         if stopped.is_none() {
@@ -596,6 +592,19 @@ impl Store for Lsm {
             compacted_bytes: count(&self.counters.compacted_bytes),
             dropped_versions: count(&self.counters.dropped_versions),
         }
+    }
+
+    fn close(&self) {
+        let _flushing = self.flushing.lock();
+        let mut compacting = self.compacting.lock();
+        let _writing = self.writing.lock();
+        self.stopped.write().get_or_insert_with(|| {
+            let message = format!("{} was closed", self.folder.path.display());
+            Error::new(ErrorKind::Stopped, message)
+        });
+        // Its unfinished files go now, while they are surely its own.
+        *compacting = None;
+        self.folder.close();
     }
 }
 

@@ -52,6 +52,10 @@ mod folder;
 mod manifest;
 mod pin;
 
+mod kind;
+#[cfg(feature = "sled")]
+mod sled;
+
 #[cfg(test)]
 mod tests;
 
@@ -68,10 +72,13 @@ pub use compaction::STEP_BYTES as COMPACTION_STEP_BYTES;
 pub use deleted::DeletedRange;
 pub(crate) use deleted::{decode_deleted, encode_deleted};
 pub use key::KeyRange;
+pub use kind::{StoreKind, open};
 pub use lsm::Lsm;
 pub use options::{Compression, LevelStats, StoreOptions, StoreStats};
 pub use pin::{InstalledTable, PinnedBlobFile, PinnedTable, PinnedTables, table_file_name};
 pub use row::{NewRow, Row, RowWrite};
+#[cfg(feature = "sled")]
+pub use sled::SledStore;
 
 /// Rows in key order, streamed: each item is the full store key and the row.
 ///
@@ -150,4 +157,9 @@ pub trait Store: Debug + Send + Sync {
 
     /// Figures for operators and tests.
     fn stats(&self) -> StoreStats;
+
+    /// Ends the store: waits for a flush or a step of compaction that is going on, then refuses
+    /// all but reads, and removes no file any more, so that the folder may be replaced while
+    /// readers and pins still hold its files.
+    fn close(&self);
 }

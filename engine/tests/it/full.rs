@@ -13,7 +13,7 @@ use engine::command::{Command, Commit, Op, Outcome, RowRef};
 use engine::disk::DiskState;
 use engine::env::vfs::sim::{Call, Hit, SimVfs};
 use engine::env::workers::Workers;
-use engine::{Engine, ErrorKind};
+use engine::{Engine, ErrorKind, StoreKind};
 
 use crate::life::{Life, commit, key, value, verify};
 
@@ -41,7 +41,7 @@ enum End {
 impl Run {
     fn new(vfs: &Arc<SimVfs>, seed: u64, context: String) -> Self {
         Self {
-            life: Life::new(Arc::clone(vfs), seed),
+            life: Life::new(Arc::clone(vfs), seed, StoreKind::Lsm),
             acknowledged: 0,
             context,
         }
@@ -135,10 +135,10 @@ impl Run {
         vfs.power_off();
         vfs.power_on();
         vfs.make_room();
-        self.life = Life::new(vfs, seed);
+        self.life = Life::new(vfs, seed, StoreKind::Lsm);
         self.acknowledged = verify(&self.life, self.acknowledged, &self.context);
         self.life.workers.abandon();
-        self.life = Life::new(Arc::clone(&self.life.vfs), seed + 1);
+        self.life = Life::new(Arc::clone(&self.life.vfs), seed + 1, StoreKind::Lsm);
     }
 }
 

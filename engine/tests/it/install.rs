@@ -12,7 +12,7 @@ use engine::env::workers::SteppedWorkers;
 use engine::ids::{GroupId, LogId, Offset, PartitionId};
 use engine::query::{FetchRequest, ScanRequest};
 use engine::replica::{Replica, Shared};
-use engine::{ErrorKind, Options};
+use engine::{ErrorKind, Options, StoreKind};
 
 const GROUP: GroupId = GroupId(3);
 
@@ -24,12 +24,17 @@ struct World {
 
 impl World {
     fn new(vfs: Arc<SimVfs>, seed: u64) -> Self {
+        Self::with_store(vfs, seed, StoreKind::Lsm)
+    }
+
+    fn with_store(vfs: Arc<SimVfs>, seed: u64, store: StoreKind) -> Self {
         let workers = Arc::new(SteppedWorkers::new(seed));
         let env = Env {
             workers: workers.clone(),
             ..Env::simulated(vfs.clone(), seed)
         };
         let options = Options {
+            store,
             memtable_bytes: 8192,
             table_bytes: 4096,
             level_base_bytes: 16_384,
@@ -159,8 +164,19 @@ fn assert_same(left: &Replica, right: &Replica) {
 
 #[test]
 fn a_received_checkpoint_is_the_senders_state_and_goes_on_from_there() {
+    receive_and_go_on(StoreKind::Lsm);
+}
+
+/// A follower may keep another store than its leader.
+#[cfg(feature = "sled")]
+#[test]
+fn a_received_checkpoint_fills_sled() {
+    receive_and_go_on(StoreKind::Sled);
+}
+
+fn receive_and_go_on(store: StoreKind) {
     let (_world, from, chunks) = sender();
-    let world = World::new(Arc::new(SimVfs::new(2)), 2);
+    let world = World::with_store(Arc::new(SimVfs::new(2)), 2, store);
     let to = world.open().expect("a new folder opens");
     apply(&to, 1..=40);
     receive(&to, &chunks).expect("a whole checkpoint");

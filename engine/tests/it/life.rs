@@ -10,7 +10,7 @@ use engine::env::vfs::sim::SimVfs;
 use engine::env::workers::SteppedWorkers;
 use engine::ids::{Offset, PartitionId};
 use engine::query::FetchRequest;
-use engine::{Engine, Options};
+use engine::{Engine, Options, StoreKind};
 
 const KEYS: u64 = 7;
 
@@ -18,20 +18,27 @@ pub(crate) struct Life {
     pub(crate) vfs: Arc<SimVfs>,
     pub(crate) workers: Arc<SteppedWorkers>,
     env: Env,
+    store: StoreKind,
 }
 
 impl Life {
-    pub(crate) fn new(vfs: Arc<SimVfs>, seed: u64) -> Self {
+    pub(crate) fn new(vfs: Arc<SimVfs>, seed: u64, store: StoreKind) -> Self {
         let workers = Arc::new(SteppedWorkers::new(seed));
         let env = Env {
             workers: workers.clone(),
             ..Env::simulated(vfs.clone(), seed)
         };
-        Self { vfs, workers, env }
+        Self {
+            vfs,
+            workers,
+            env,
+            store,
+        }
     }
 
     pub(crate) fn open(&self) -> engine::Result<Engine> {
         let options = Options {
+            store: self.store,
             memtable_bytes: 4096,
             table_bytes: 4096,
             level_base_bytes: 16_384,

@@ -3,7 +3,10 @@
 mod examples;
 mod full;
 mod install;
+mod kill;
 mod life;
+#[cfg(feature = "sled")]
+mod power_cut;
 mod replay;
 mod scripts;
 mod world;

@@ -118,3 +118,18 @@ fn every_script_answers_the_same_without_caches_and_with_tiny_tables() {
         ..Options::default()
     });
 }
+
+#[cfg(feature = "sled")]
+#[test]
+fn every_script_answers_the_same_from_sled() {
+    run_all(&Options {
+        store: engine::StoreKind::Sled,
+        row_cache_bytes: 0,
+        memtable_bytes: 4096,
+        table_bytes: 4096,
+        level_base_bytes: 4096,
+        checkpoint_bytes: 4096,
+        partition_file_bytes: 4096,
+        ..Options::default()
+    });
+}

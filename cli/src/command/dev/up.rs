@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use engine_client::NodeStatus;
+use engine_server::StoreKind;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -25,7 +26,15 @@ const START_WITHIN: Duration = Duration::from_mins(1);
 /// Until a node that was asked to stop is made to.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 
-pub(crate) async fn run(nodes: Option<u64>, data: &Path, context: &Context) -> Result<ExitCode> {
+pub(crate) async fn run(
+    nodes: Option<u64>,
+    data: &Path,
+    store: StoreKind,
+    context: &Context,
+) -> Result<ExitCode> {
+    store
+        .check()
+        .map_err(|error| Failure::usage(error.to_string()))?;
     let folder = DevFolder::new(data);
     let _lock = folder.lock()?;
     let mut signals = Signals::listen()?;
@@ -36,7 +45,7 @@ pub(crate) async fn run(nodes: Option<u64>, data: &Path, context: &Context) -> R
     let mut processes = cluster
         .nodes
         .iter()
-        .map(|node| NodeProcess::start(&folder, &cluster, node))
+        .map(|node| NodeProcess::start(&folder, &cluster, node, store))
         .collect::<Result<Vec<_>>>()?;
     for (node, process) in cluster.nodes.iter_mut().zip(&processes) {
         node.pid = Some(process.pid);

@@ -91,6 +91,12 @@ pub trait Vfs: Debug + Send + Sync {
 
     /// Room on the disk below a path.
     fn space(&self, path: &Path) -> io::Result<Space>;
+
+    /// Whether paths name the same files to the operating system, so that a library that opens
+    /// its own files may be given them.
+    fn is_system(&self) -> bool {
+        false
+    }
 }
 
 /// An open file; shared by all that read and write it.

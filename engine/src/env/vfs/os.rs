@@ -121,6 +121,10 @@ impl Vfs for OsVfs {
             free_bytes: answer.f_bavail.saturating_mul(answer.f_frsize),
         })
     }
+
+    fn is_system(&self) -> bool {
+        true
+    }
 }
 
 #[derive(Debug)]

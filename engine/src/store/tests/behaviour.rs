@@ -5,18 +5,27 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::*;
 use crate::ErrorKind;
 
-fn flush(store: &Lsm, revision: u64) {
+every_store! {
+    ten_memtables_of_values_are_all_there_after_a_restart
+    a_value_of_a_mebibyte_fits_between_small_ones
+    compaction_drops_what_no_reader_can_see_and_no_more
+    a_hot_row_with_many_versions_is_passed_quickly_and_correctly
+    readers_see_whole_batches_while_writes_flushes_and_compactions_go_on
+    a_revision_that_goes_back_is_refused
+    a_flush_without_rows_makes_its_checkpoint_durable
+}
+
+fn flush(store: &dyn Store, revision: u64) {
     store.freeze(blob(revision));
     while store.flush().expect("the disk works") {}
 }
 
-fn value(store: &Lsm, key: &str, at: u64) -> Option<Bytes> {
+fn value(store: &dyn Store, key: &str, at: u64) -> Option<Bytes> {
     let row = store.get(key.as_bytes(), Revision(at));
     row.expect("nothing is damaged").map(|row| row.value)
 }
 
-#[test]
-fn ten_memtables_of_values_are_all_there_after_a_restart() {
+fn ten_memtables_of_values_are_all_there_after_a_restart<S: Backend>() {
     let env = Env::memory();
     let options = StoreOptions {
         memtable_bytes: 256 << 10,
@@ -25,7 +34,8 @@ fn ten_memtables_of_values_are_all_there_after_a_restart() {
         ..StoreOptions::default()
     };
     let cache = BlockCache::new(256 << 10);
-    let store = Lsm::open(&env, &dir(), options.clone(), Arc::clone(&cache)).expect("a new folder");
+    let store =
+        S::open_in(&env, &dir(), options.clone(), Arc::clone(&cache)).expect("a new folder");
     let text = |n: u64| format!("{n}").repeat(1 + usize::try_from(n % 97).expect("small"));
     let (mut revision, mut bytes) = (0, 0);
     while bytes < 10 * options.memtable_bytes {
@@ -46,7 +56,7 @@ fn ten_memtables_of_values_are_all_there_after_a_restart() {
     }
     flush(&store, revision);
     drop(store);
-    let store = Lsm::open(&env, &dir(), options, Arc::clone(&cache)).expect("a sound folder");
+    let store = S::open_in(&env, &dir(), options, Arc::clone(&cache)).expect("a sound folder");
     assert_eq!(store.memtable_bytes(), 0);
     for n in 1..=revision {
         let key = format!("row/{:08}", n * 7919 % 100_003);
@@ -57,10 +67,9 @@ fn ten_memtables_of_values_are_all_there_after_a_restart() {
     assert_eq!(rows.len() as u64, revision);
 }
 
-#[test]
-fn a_value_of_a_mebibyte_fits_between_small_ones() {
+fn a_value_of_a_mebibyte_fits_between_small_ones<S: Backend>() {
     let env = Env::memory();
-    let store = open(&env, StoreOptions::default());
+    let store = open_as::<S>(&env, StoreOptions::default());
     let large = "x".repeat(1 << 20);
     let writes = [
         put("a", "small"),
@@ -73,7 +82,7 @@ fn a_value_of_a_mebibyte_fits_between_small_ones() {
         .expect("the store runs");
     flush(&store, 1);
     drop(store);
-    let store = open(&env, StoreOptions::default());
+    let store = open_as::<S>(&env, StoreOptions::default());
     for write in &writes {
         let found = store.get(&write.key, Revision(1)).expect("undamaged");
         let expected = write.value.as_ref().map(|row| row.value.clone());
@@ -188,10 +197,9 @@ fn a_closed_store_removes_nothing_from_a_folder_that_may_be_anothers() {
     assert_eq!(table_names(&env.vfs, &dir()), names);
 }
 
-#[test]
-fn compaction_drops_what_no_reader_can_see_and_no_more() {
+fn compaction_drops_what_no_reader_can_see_and_no_more<S: Backend>() {
     let env = Env::memory();
-    let store = open(&env, tiny());
+    let store = open_as::<S>(&env, tiny());
     for revision in 1..=40 {
         let write = if revision == 40 {
             delete("gone")
@@ -208,7 +216,7 @@ fn compaction_drops_what_no_reader_can_see_and_no_more() {
         flush(&store, revision);
         compact_all(&store, 0);
     }
-    let entries = |store: &Lsm| -> u64 {
+    let entries = |store: &S| -> u64 {
         let levels = store.stats().levels;
         levels.iter().map(|level| level.entries).sum()
     };
@@ -234,10 +242,9 @@ fn compaction_drops_what_no_reader_can_see_and_no_more() {
     assert!(store.stats().dropped_versions >= 80);
 }
 
-#[test]
-fn a_hot_row_with_many_versions_is_passed_quickly_and_correctly() {
+fn a_hot_row_with_many_versions_is_passed_quickly_and_correctly<S: Backend>() {
     let env = Env::memory();
-    let store = open(&env, tiny());
+    let store = open_as::<S>(&env, tiny());
     for revision in 1..=300 {
         let writes = [
             put("a", "before"),
@@ -260,10 +267,9 @@ fn a_hot_row_with_many_versions_is_passed_quickly_and_correctly() {
     }
 }
 
-#[test]
-fn readers_see_whole_batches_while_writes_flushes_and_compactions_go_on() {
+fn readers_see_whole_batches_while_writes_flushes_and_compactions_go_on<S: Backend>() {
     let env = Env::memory();
-    let store = open(&env, tiny());
+    let store = open_as::<S>(&env, tiny());
     let ended = AtomicBool::new(false);
     let keys: Vec<String> = (0..8).map(|n| format!("row/{n}")).collect();
     std::thread::scope(|threads| {
@@ -319,10 +325,9 @@ fn readers_see_whole_batches_while_writes_flushes_and_compactions_go_on() {
     });
 }
 
-#[test]
-fn a_revision_that_goes_back_is_refused() {
+fn a_revision_that_goes_back_is_refused<S: Backend>() {
     let env = Env::memory();
-    let store = open(&env, tiny());
+    let store = open_as::<S>(&env, tiny());
     store
         .write(Revision(5), &[put("a", "5")], &[])
         .expect("the store runs");
@@ -347,10 +352,9 @@ fn a_revision_that_goes_back_is_refused() {
     }
 }
 
-#[test]
-fn a_flush_without_rows_makes_its_checkpoint_durable() {
+fn a_flush_without_rows_makes_its_checkpoint_durable<S: Backend>() {
     let env = Env::memory();
-    let store = open(&env, tiny());
+    let store = open_as::<S>(&env, tiny());
     assert_eq!(store.checkpoint(), None);
     assert!(!store.flush().expect("nothing to do"));
     store.freeze(Bytes::from_static(b"one"));
@@ -363,7 +367,7 @@ fn a_flush_without_rows_makes_its_checkpoint_durable() {
     assert!(!store.flush().expect("nothing to do"));
     drop(store);
     assert_eq!(
-        open(&env, tiny()).checkpoint(),
+        open_as::<S>(&env, tiny()).checkpoint(),
         Some(Bytes::from_static(b"two"))
     );
 }

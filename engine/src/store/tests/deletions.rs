@@ -3,6 +3,13 @@
 use super::*;
 use crate::limits::DELETED_RANGES_MAX;
 
+every_store! {
+    a_deleted_range_hides_older_rows_and_spares_those_of_its_own_revision
+    a_deleted_range_that_is_not_durable_is_gone_after_a_restart
+    beyond_the_limit_of_ranges_rows_are_deleted_one_by_one
+    tables_inside_a_deleted_range_go_unread_and_the_range_is_forgotten
+}
+
 fn range(start: &str, end: &str) -> KeyRange {
     KeyRange {
         start: Bytes::copy_from_slice(start.as_bytes()),
@@ -10,19 +17,19 @@ fn range(start: &str, end: &str) -> KeyRange {
     }
 }
 
-fn flush(store: &Lsm, revision: u64) {
+fn flush(store: &dyn Store, revision: u64) {
     store.freeze(blob(revision));
     assert!(store.flush().expect("the disk works"));
 }
 
-fn delete_range(store: &Lsm, revision: u64, range: KeyRange) {
+fn delete_range(store: &dyn Store, revision: u64, range: KeyRange) {
     store
         .write(Revision(revision), &[], &[range])
         .expect("the store runs");
 }
 
 /// Rows `row/000` to `row/count`, each of a hundred bytes, at revision 1.
-fn fill(store: &Lsm, count: u64) {
+fn fill(store: &dyn Store, count: u64) {
     let rows: Vec<_> = (0..count)
         .map(|n| put(&format!("row/{n:03}"), &"x".repeat(100)))
         .collect();
@@ -31,15 +38,14 @@ fn fill(store: &Lsm, count: u64) {
         .expect("the store runs");
 }
 
-fn keys(store: &Lsm, at: u64) -> usize {
+fn keys(store: &dyn Store, at: u64) -> usize {
     let rows = scan(store, KeyRange::all(), at, false).expect("nothing is damaged");
     rows.len()
 }
 
-#[test]
-fn a_deleted_range_hides_older_rows_and_spares_those_of_its_own_revision() {
+fn a_deleted_range_hides_older_rows_and_spares_those_of_its_own_revision<S: Backend>() {
     let env = Env::memory();
-    let store = open(&env, tiny());
+    let store = open_as::<S>(&env, tiny());
     fill(&store, 50);
     let kept = put("row/020", "new");
     store
@@ -68,10 +74,9 @@ fn a_deleted_range_hides_older_rows_and_spares_those_of_its_own_revision() {
     }
 }
 
-#[test]
-fn tables_inside_a_deleted_range_go_unread_and_the_range_is_forgotten() {
+fn tables_inside_a_deleted_range_go_unread_and_the_range_is_forgotten<S: Backend>() {
     let env = Env::memory();
-    let store = open(&env, tiny());
+    let store = open_as::<S>(&env, tiny());
     fill(&store, 200);
     flush(&store, 1);
     compact_all(&store, 0);
@@ -99,26 +104,24 @@ fn tables_inside_a_deleted_range_go_unread_and_the_range_is_forgotten() {
     );
     assert_eq!(keys(&store, 2), 20);
     drop(store);
-    assert_eq!(keys(&open(&env, tiny()), 2), 20);
+    assert_eq!(keys(&open_as::<S>(&env, tiny()), 2), 20);
 }
 
-#[test]
-fn a_deleted_range_that_is_not_durable_is_gone_after_a_restart() {
+fn a_deleted_range_that_is_not_durable_is_gone_after_a_restart<S: Backend>() {
     let env = Env::memory();
-    let store = open(&env, tiny());
+    let store = open_as::<S>(&env, tiny());
     fill(&store, 20);
     flush(&store, 1);
     delete_range(&store, 2, KeyRange::all());
     assert_eq!(keys(&store, 2), 0);
     compact_all(&store, 2);
     drop(store);
-    assert_eq!(keys(&open(&env, tiny()), 2), 20);
+    assert_eq!(keys(&open_as::<S>(&env, tiny()), 2), 20);
 }
 
-#[test]
-fn beyond_the_limit_of_ranges_rows_are_deleted_one_by_one() {
+fn beyond_the_limit_of_ranges_rows_are_deleted_one_by_one<S: Backend>() {
     let env = Env::memory();
-    let store = open(&env, tiny());
+    let store = open_as::<S>(&env, tiny());
     fill(&store, 100);
     for revision in 2..2 + DELETED_RANGES_MAX as u64 {
         delete_range(&store, revision, range("a", "b"));

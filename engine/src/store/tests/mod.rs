@@ -6,6 +6,8 @@ mod damage;
 mod deletions;
 mod faults;
 mod model;
+#[cfg(feature = "sled")]
+mod sled;
 mod space;
 
 use std::cmp::Reverse;
@@ -15,6 +17,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+#[cfg(feature = "sled")]
+use super::SledStore;
 use super::pin::{PinnedTable, is_table_file};
 use super::{BlockCache, Compression, KeyRange, Lsm, NewRow, Row, RowWrite, Store, StoreOptions};
 use crate::env::vfs::OpenMode;
@@ -113,8 +117,66 @@ fn dir() -> PathBuf {
 }
 
 fn open(env: &Env, options: StoreOptions) -> Lsm {
-    Lsm::open(env, &dir(), options, BlockCache::new(1 << 20)).expect("the folder is sound")
+    open_as(env, options)
 }
+
+/// A store of any kind in the usual folder.
+fn open_as<S: Backend>(env: &Env, options: StoreOptions) -> S {
+    S::open_in(env, &dir(), options, BlockCache::new(1 << 20)).expect("the folder is sound")
+}
+
+/// A kind of store, to be held to the common promises.
+trait Backend: Store + Sized {
+    fn open_in(
+        env: &Env,
+        dir: &Path,
+        options: StoreOptions,
+        blocks: Arc<BlockCache>,
+    ) -> crate::Result<Self>;
+}
+
+impl Backend for Lsm {
+    fn open_in(
+        env: &Env,
+        dir: &Path,
+        options: StoreOptions,
+        blocks: Arc<BlockCache>,
+    ) -> crate::Result<Self> {
+        Self::open(env, dir, options, blocks)
+    }
+}
+
+#[cfg(feature = "sled")]
+impl Backend for SledStore {
+    fn open_in(
+        env: &Env,
+        dir: &Path,
+        options: StoreOptions,
+        blocks: Arc<BlockCache>,
+    ) -> crate::Result<Self> {
+        Self::open(env, dir, options, blocks)
+    }
+}
+
+/// Runs each of some functions, generic over the kind of store, as a test of every kind.
+macro_rules! every_store {
+    ($($test:ident)*) => {
+        mod lsm {
+            $(#[test]
+            fn $test() {
+                super::$test::<super::Lsm>();
+            })*
+        }
+        #[cfg(feature = "sled")]
+        mod sled {
+            $(#[test]
+            fn $test() {
+                super::$test::<super::SledStore>();
+            })*
+        }
+    };
+}
+use every_store;
 
 fn put(key: &str, value: &str) -> RowWrite {
     RowWrite {
@@ -148,11 +210,11 @@ fn revision_of(checkpoint: Option<Bytes>) -> u64 {
     })
 }
 
-fn scan(store: &Lsm, range: KeyRange, at: u64, reverse: bool) -> crate::Result<Rows> {
+fn scan(store: &dyn Store, range: KeyRange, at: u64, reverse: bool) -> crate::Result<Rows> {
     store.scan(range, Revision(at), reverse)?.collect()
 }
 
-fn compact_all(store: &Lsm, floor: u64) {
+fn compact_all(store: &dyn Store, floor: u64) {
     while store
         .compact_step(Revision(floor))
         .expect("nothing fails here")

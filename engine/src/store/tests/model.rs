@@ -19,7 +19,10 @@ enum Step {
         steps: u8,
         floor: u8,
     },
-    Reopen,
+    /// Ended before, or left as a crash leaves it.
+    Reopen {
+        ended: bool,
+    },
     Get {
         key: u8,
         at: u8,
@@ -51,7 +54,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => Just(Step::Freeze),
         4 => Just(Step::Flush),
         4 => (1u8..6, any::<u8>()).prop_map(|(steps, floor)| Step::Compact { steps, floor }),
-        1 => Just(Step::Reopen),
+        1 => any::<bool>().prop_map(|ended| Step::Reopen { ended }),
         4 => (any::<u8>(), any::<u8>()).prop_map(|(key, at)| Step::Get { key, at }),
         3 => (range(), any::<u8>(), any::<bool>())
             .prop_map(|(range, at, reverse)| Step::Scan { range, at, reverse }),
@@ -71,26 +74,39 @@ fn key(number: u8) -> String {
     }
 }
 
-struct Story {
+struct Story<S> {
     env: Env,
-    store: Lsm,
+    dir: PathBuf,
+    /// Gone only while it is opened again.
+    store: Option<S>,
     model: Model,
     revision: u64,
     floor: u64,
     scans: Vec<(Box<dyn RowIter>, Rows)>,
 }
 
-impl Story {
-    fn new() -> Self {
-        let env = Env::memory();
-        Self {
-            store: open(&env, tiny()),
+impl<S: Backend> Story<S> {
+    fn new(env: Env, dir: PathBuf) -> Self {
+        let mut story = Self {
             env,
+            dir,
+            store: None,
             model: Model::default(),
             revision: 0,
             floor: 0,
             scans: Vec::new(),
-        }
+        };
+        story.open();
+        story
+    }
+
+    fn open(&mut self) {
+        let store = S::open_in(&self.env, &self.dir, tiny(), BlockCache::new(1 << 20));
+        self.store = Some(store.expect("the folder is sound"));
+    }
+
+    fn store(&self) -> &S {
+        self.store.as_ref().expect("it is open between steps")
     }
 
     /// Some revision that may be read.
@@ -121,7 +137,7 @@ impl Story {
                 }
             })
             .collect();
-        self.store
+        self.store()
             .write(Revision(self.revision), &writes, deleted)
             .expect("the store runs");
         for range in deleted {
@@ -134,34 +150,41 @@ impl Story {
         match step {
             Step::Write(writes) => self.write(writes, &[]),
             Step::Delete { ranges, writes } => self.write(writes, &ranges.map(Self::range)),
-            Step::Freeze => self.store.freeze(blob(self.revision)),
+            Step::Freeze => self.store().freeze(blob(self.revision)),
             Step::Flush => {
-                self.store.flush().expect("the disk works");
+                self.store().flush().expect("the disk works");
             }
             Step::Compact { steps, floor } => {
                 self.floor += u64::from(floor) % (self.revision.saturating_sub(self.floor) + 1);
                 for _ in 0..steps {
-                    self.store
+                    self.store()
                         .compact_step(Revision(self.floor))
                         .expect("the disk works");
                 }
             }
-            Step::Reopen => {
+            Step::Reopen { ended } => {
                 self.scans.clear();
-                self.store = open(&self.env, tiny());
-                self.revision = revision_of(self.store.checkpoint());
+                let before = self.store.take();
+                if ended {
+                    drop(before);
+                } else {
+                    // As a crash: nothing is dropped.
+                    std::mem::forget(before);
+                }
+                self.open();
+                self.revision = revision_of(self.store().checkpoint());
                 self.model.cut(self.revision);
-                assert_tidy(&self.env, &self.store);
+                self.assert_tidy();
             }
             Step::Get { key: number, at } => {
                 let (key, at) = (key(number), self.at(at));
-                let found = self.store.get(key.as_bytes(), Revision(at));
+                let found = self.store().get(key.as_bytes(), Revision(at));
                 let found = found.expect("nothing is damaged");
                 assert_eq!(found, self.model.get(key.as_bytes(), at));
             }
             Step::Scan { range, at, reverse } => {
                 let (range, at) = (Self::range(range), self.at(at));
-                let found = scan(&self.store, range.clone(), at, reverse);
+                let found = scan(self.store(), range.clone(), at, reverse);
                 let found = found.expect("nothing is damaged");
                 assert_eq!(found, self.model.scan(&range, at, reverse));
             }
@@ -169,7 +192,7 @@ impl Story {
                 let (range, at) = (Self::range(range), self.at(at));
                 let mut expected = self.model.scan(&range, at, reverse);
                 let mut rows = self
-                    .store
+                    .store()
                     .scan(range, Revision(at), reverse)
                     .expect("nothing is damaged");
                 for item in expected.drain(..expected.len().min(2)) {
@@ -181,6 +204,15 @@ impl Story {
         }
     }
 
+    /// The folder holds the tables of the levels and nothing else of the store.
+    fn assert_tidy(&self) {
+        let stats = self.store().stats();
+        let tables: usize = stats.levels.iter().map(|level| level.tables).sum();
+        let entries = self.env.vfs.list(&self.dir).expect("the folder is there");
+        let files = entries.iter().filter(|entry| !entry.is_dir).count();
+        assert_eq!(files, tables + stats.blob_files + 2, "{entries:?}");
+    }
+
     fn end(mut self) {
         for (rows, expected) in self.scans.drain(..) {
             let found: crate::Result<Vec<_>> = rows.collect();
@@ -188,13 +220,13 @@ impl Story {
         }
         for at in self.floor.min(self.revision)..=self.revision {
             for reverse in [false, true] {
-                let found = scan(&self.store, KeyRange::all(), at, reverse);
+                let found = scan(self.store(), KeyRange::all(), at, reverse);
                 let expected = self.model.scan(&KeyRange::all(), at, reverse);
                 assert_eq!(found.expect("nothing is damaged"), expected, "at {at}");
             }
             for number in 0..48 {
                 let key = key(number);
-                let found = self.store.get(key.as_bytes(), Revision(at));
+                let found = self.store().get(key.as_bytes(), Revision(at));
                 let found = found.expect("nothing is damaged");
                 assert_eq!(found, self.model.get(key.as_bytes(), at), "{key} at {at}");
             }
@@ -202,20 +234,41 @@ impl Story {
     }
 }
 
-/// The folder holds the tables of the levels and nothing else.
-fn assert_tidy(env: &Env, store: &Lsm) {
-    let stats = store.stats();
-    let tables: usize = stats.levels.iter().map(|level| level.tables).sum();
-    let names = file_names(&env.vfs, &dir());
-    assert_eq!(names.len(), tables + stats.blob_files + 2, "{names:?}");
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 160, ..ProptestConfig::default() })]
 
     #[test]
     fn any_story_reads_like_the_model(steps in prop::collection::vec(step(), 1..120)) {
-        let mut story = Story::new();
+        let mut story = Story::<Lsm>::new(Env::memory(), dir());
+        for step in steps {
+            story.take(step);
+        }
+        story.end();
+    }
+}
+
+#[cfg(feature = "sled")]
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_story_reads_like_the_model_from_a_temporary_sled(
+        steps in prop::collection::vec(step(), 1..120),
+    ) {
+        let mut story = Story::<SledStore>::new(Env::memory(), dir());
+        for step in steps {
+            story.take(step);
+        }
+        story.end();
+    }
+
+    /// On a real disk sled's folder is taken up again after a clean end.
+    #[test]
+    fn any_story_reads_like_the_model_from_sled_on_a_disk(
+        steps in prop::collection::vec(step(), 1..120),
+    ) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut story = Story::<SledStore>::new(Env::os(), folder.path().join("store"));
         for step in steps {
             story.take(step);
         }
