@@ -2,6 +2,7 @@
 
 mod crash;
 mod examples;
+mod fixtures;
 mod install;
 mod scripts;
 mod world;
