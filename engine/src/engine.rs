@@ -295,6 +295,11 @@ fn identity(env: &Env, path: &Path) -> Result<ClusterId> {
     if env.vfs.exists(&file_path).map_err(failed)? {
         let file = env.vfs.open(&file_path, OpenMode::Read).map_err(failed)?;
         let mut bytes = [0; 12];
+        let len = file.len().map_err(failed)?;
+        if len != bytes.len() as u64 {
+            let what = format!("{} bytes were written", bytes.len());
+            return Err(Error::corrupt(&file_path, len, what));
+        }
         file.read_exact_at(&mut bytes, 0).map_err(failed)?;
         let (id, crc) = bytes.split_at(8);
         if crc != crc32fast::hash(id).to_le_bytes() {

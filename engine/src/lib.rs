@@ -46,6 +46,8 @@ pub mod queue;
 
 pub mod cache;
 
+pub mod inspect;
+
 mod options;
 
 mod error;
@@ -55,6 +57,6 @@ pub mod codec;
 pub mod env;
 
 pub use engine::Engine;
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Damage, Error, ErrorKind, Result};
 pub use options::{Options, ValidOptions};
 pub use state::DEFAULT_KEYSPACE;

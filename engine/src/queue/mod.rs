@@ -52,6 +52,8 @@ mod open_files;
 mod page;
 mod unsynced;
 
+pub(crate) mod inspect;
+
 #[cfg(test)]
 mod crash_tests;
 #[cfg(test)]

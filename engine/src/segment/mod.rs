@@ -79,6 +79,8 @@ mod written;
 mod open;
 mod recovery;
 
+pub(crate) mod inspect;
+
 mod file;
 mod folder;
 mod frame;

@@ -52,6 +52,8 @@ mod folder;
 mod manifest;
 mod pin;
 
+pub(crate) mod inspect;
+
 #[cfg(test)]
 mod tests;
 

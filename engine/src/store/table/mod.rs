@@ -25,6 +25,8 @@ mod properties;
 mod reader;
 mod writer;
 
+pub(super) mod inspect;
+
 pub(super) use filter::hash_key;
 pub(super) use properties::Properties;
 pub(super) use reader::{Fill, Table, TableCursor};
