@@ -124,7 +124,8 @@ impl Engine {
         let cluster = identity(&env, path)?;
         let log = Log::open(&env, &path.join("log"), cluster, options.log())?;
         let shared = Shared::new(env.clone(), options);
-        let replica = Replica::open(&shared, GROUP, &path.join(format!("group-{GROUP}")))?;
+        let replica = Replica::open(&shared, GROUP, &group_dir(path))?;
+        check_follows(&log, &replica, path)?;
         replay(&log, &replica)?;
         let purging = log.clone();
         replica.on_checkpoint(Box::new(move |log_id| {
@@ -325,6 +326,24 @@ fn identity(env: &Env, path: &Path) -> Result<ClusterId> {
     env.vfs.rename(&temporary, &file_path).map_err(failed)?;
     env.vfs.sync_dir(path).map_err(failed)?;
     Ok(cluster)
+}
+
+/// The log must go on where the checkpoint ends: entries are purged only after a checkpoint of
+/// them is durable.
+fn check_follows(log: &Log, replica: &Replica, path: &Path) -> Result<()> {
+    let purged = log.group(GROUP).purged.map_or(0, |purged| purged.index.0);
+    let applied = replica.applied().map_or(0, |applied| applied.index.0);
+    if applied < purged {
+        let what = format!(
+            "its checkpoint is of entry {applied}, but the log has forgotten all up to {purged}"
+        );
+        return Err(Error::corrupt(&group_dir(path), 0, what));
+    }
+    Ok(())
+}
+
+fn group_dir(path: &Path) -> PathBuf {
+    path.join(format!("group-{GROUP}"))
 }
 
 fn replay(log: &Log, replica: &Replica) -> Result<()> {

@@ -263,7 +263,8 @@ fn a_flipped_byte_anywhere_is_corrupt_and_names_the_file() {
                 disk.write_at(&[byte[0] ^ mask], position)
                     .expect("the disk has room");
                 let opened = Partitions::open(&env, Path::new(DIR), GROUP, tiny(), &lengths);
-                let read = opened.and_then(|queue| queue.fetch(at(1, 0), Offset(0), NEWEST, ALL, ALL));
+                let read =
+                    opened.and_then(|queue| queue.fetch(at(1, 0), Offset(0), NEWEST, ALL, ALL));
                 let error = read.expect_err("a byte is wrong");
                 assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
                 let name = file.path.display().to_string();

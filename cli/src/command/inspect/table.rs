@@ -180,7 +180,11 @@ impl Report for TableReport {
         text += &self.rows.human(table(header), "rows", |row| {
             let or_dash = |number: Option<u64>| number.map_or("-".to_owned(), |n| n.to_string());
             let value = row.value.as_ref().map(|value| value.short(WIDTH));
-            let absent = if row.version.is_some() { "(damaged)" } else { "(deleted)" };
+            let absent = if row.version.is_some() {
+                "(damaged)"
+            } else {
+                "(deleted)"
+            };
             vec![
                 row.key.short(WIDTH),
                 row.revision.to_string(),

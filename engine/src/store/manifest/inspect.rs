@@ -357,7 +357,12 @@ fn table(record: &TableRecord) -> ManifestTable {
         entries: record.properties.entries,
         revision_min: record.properties.revision_min,
         revision_max: record.properties.revision_max,
-        blob_files: record.properties.blobs.iter().map(|used| used.file).collect(),
+        blob_files: record
+            .properties
+            .blobs
+            .iter()
+            .map(|used| used.file)
+            .collect(),
     }
 }
 

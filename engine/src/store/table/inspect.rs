@@ -311,7 +311,10 @@ impl Look<'_> {
             offset: span.offset,
             bytes: span.len,
             entries: versions.len() as u64,
-            first: versions.first().map(|(key, ..)| key.clone()).unwrap_or_default(),
+            first: versions
+                .first()
+                .map(|(key, ..)| key.clone())
+                .unwrap_or_default(),
         })));
         for (key, revision, row) in versions {
             let row = row.map(|row| self.row(row)).transpose()?;
