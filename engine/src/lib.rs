@@ -48,6 +48,10 @@ pub mod cache;
 
 pub mod inspect;
 
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
+
 mod options;
 
 mod error;

@@ -88,7 +88,7 @@ impl Header {
         Ok(header)
     }
 
-    fn decode(bytes: Bytes) -> Result<(u16, Self), DecodeError> {
+    pub(super) fn decode(bytes: Bytes) -> Result<(u16, Self), DecodeError> {
         let mut input = Decoder::new(bytes.clone());
         if input.raw("magic", MAGIC.len())? != MAGIC[..] {
             return Err(input.error("magic", "this is no partition file"));

@@ -47,7 +47,7 @@ impl Kind {
         }
     }
 
-    fn from_code(code: u8) -> Option<Self> {
+    pub(super) fn from_code(code: u8) -> Option<Self> {
         Some(match code {
             1 => Self::Entry,
             2 => Self::Vote,
@@ -187,7 +187,7 @@ impl FrameCodec {
         }
     }
 
-    fn checksum(&self, offset: u32, covered: &[u8]) -> u32 {
+    pub(super) fn checksum(&self, offset: u32, covered: &[u8]) -> u32 {
         let mut hasher = self.seed.clone();
         hasher.update(&offset.to_le_bytes());
         hasher.update(covered);

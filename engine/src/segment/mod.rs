@@ -81,6 +81,9 @@ mod recovery;
 
 pub(crate) mod inspect;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
+
 mod file;
 mod folder;
 mod frame;

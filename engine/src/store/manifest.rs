@@ -20,6 +20,8 @@
 //! - At most one edit is not sealed, and it is the last.
 //! - After a failed write or sync nothing more is written: the store is poisoned.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzzing;
 pub(super) mod inspect;
 
 use std::collections::BTreeMap;

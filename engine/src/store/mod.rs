@@ -54,6 +54,9 @@ mod pin;
 
 pub(crate) mod inspect;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
+
 #[cfg(test)]
 mod tests;
 
