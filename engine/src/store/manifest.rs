@@ -135,12 +135,14 @@ impl Manifest {
         let (mut log, contents) = LogFile::open(&env.vfs, dir, generation, OpenMode::ReadWrite)?;
         let mut state = State::default();
         let mut sealed = false;
+        let mut edits = 0;
         loop {
             let offset = log.len;
             match log.frame(&contents, offset) {
                 Ok(Some(frame)) => {
                     sealed = frame.kind == KIND_SEAL;
                     if !sealed {
+                        edits += 1;
                         let path = &log.path;
                         state
                             .read(frame.body, log.version == VERSION_1)
@@ -155,8 +157,9 @@ impl Manifest {
                 Ok(None) | Err(_) => break,
             }
         }
-        if log.len == HEADER_BYTES as u64 {
-            return Err(Error::corrupt(&log.path, log.len, "the first edit is gone"));
+        if edits == 0 {
+            let at = HEADER_BYTES as u64;
+            return Err(Error::corrupt(&log.path, at, "the first edit is gone"));
         }
         let doubtful = log.len < contents.len() as u64 || !sealed || log.version == VERSION_1;
         let mut manifest = Self {

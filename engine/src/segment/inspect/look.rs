@@ -295,7 +295,9 @@ impl<'a> Look<'a> {
     /// A frame behind the end of the log may prove that the log was durable beyond it. Frames
     /// then count again: what is lost between is told.
     fn prove(&mut self, at: Position, mark: Position) {
-        let Some(open) = self.open_end.take_if(|open| mark > open.at) else {
+        // A mark ahead of its own frame proves nothing.
+        let proves = |open: &mut OpenEnd| mark > open.at && mark <= at;
+        let Some(open) = self.open_end.take_if(proves) else {
             return;
         };
         let Position { segment, offset } = at;
