@@ -22,7 +22,8 @@ const SECONDS: u64 = 20;
 /// Longest input: as long as anything that has structure needs to be.
 const INPUT_BYTES_MAX: u64 = 4096;
 
-/// Kept for one target, at most.
+/// Kept for one target, at most, besides those that have a name.
+const CORPUS_INPUTS_MAX: usize = 40;
 const CORPUS_BYTES_MAX: u64 = 15 * 1024;
 
 /// Instruments every branch and comparison for libFuzzer.
@@ -170,11 +171,15 @@ impl<'a> Fuzzer<'a> {
         }
         let mut inputs = sizes(&fewest)?;
         inputs.sort();
-        let mut bytes = 0;
         for (_, path) in sizes(&self.kept)? {
-            fs::remove_file(&path).with_context(|| format!("remove {}", path.display()))?;
+            if is_numbered(&path) {
+                fs::remove_file(&path).with_context(|| format!("remove {}", path.display()))?;
+            }
         }
-        for (size, path) in inputs {
+        // Short ones and long ones alike.
+        let step = inputs.len().div_ceil(CORPUS_INPUTS_MAX).max(1);
+        let mut bytes = 0;
+        for (size, path) in inputs.into_iter().step_by(step) {
             bytes += size;
             if bytes > CORPUS_BYTES_MAX {
                 break;
@@ -191,6 +196,13 @@ impl<'a> Fuzzer<'a> {
         command.env("ENGINE_FUZZ_TARGET", self.target);
         command
     }
+}
+
+/// Whether the fuzzer named an input, by its hash. One that a person named shows a bug that was
+/// mended, and stays.
+fn is_numbered(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.len() == 40 && name.chars().all(|sign| sign.is_ascii_hexdigit())
 }
 
 /// The files of a folder and their lengths.
