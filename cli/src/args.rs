@@ -1,5 +1,7 @@
 //! Every command, its arguments, its help.
 
+mod inspect;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,6 +11,8 @@ use engine_server::{NodeArgs, StoreKind};
 use crate::endpoints::DATA_DEFAULT;
 use crate::exit_code;
 use crate::output::Format;
+
+pub(crate) use inspect::{InspectCommand, LookArgs};
 
 /// Rows, messages and clusters of engine, from the command line
 #[derive(Debug, Parser)]
@@ -84,6 +88,9 @@ pub(crate) enum Command {
     /// A cluster on this machine, for development
     #[command(subcommand)]
     Dev(DevCommand),
+    /// The files of a stopped node: what is in them, and what is wrong
+    #[command(subcommand)]
+    Inspect(InspectCommand),
 }
 
 // ---- kv ----

@@ -15,6 +15,8 @@ pub(crate) enum ExitCode {
     Unavailable,
     /// The cluster did not answer in time: the change may have happened all the same.
     Doubtful,
+    /// A file that was inspected is damaged.
+    Damaged,
 }
 
 /// For `--help`.
@@ -25,7 +27,8 @@ Exit codes:
   2  the command line, or what it names, is not acceptable
   3  not found, or a guard did not hold: nothing was changed
   4  the cluster is not reachable or cannot serve now: try again later
-  5  no answer in time: the change may have happened all the same";
+  5  no answer in time: the change may have happened all the same
+  6  a file that was inspected is damaged";
 
 impl ExitCode {
     pub(crate) fn number(self) -> u8 {
@@ -36,6 +39,7 @@ impl ExitCode {
             Self::NotThere => 3,
             Self::Unavailable => 4,
             Self::Doubtful => 5,
+            Self::Damaged => 6,
         }
     }
 }

@@ -23,6 +23,8 @@
 //! - An incomplete copy is never opened: its folder gets its name only when all is synced.
 
 mod chunk;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod reader;
 pub(crate) mod writer;
 

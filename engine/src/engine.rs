@@ -127,7 +127,8 @@ impl Engine {
         let log = Log::open(&env, &path.join("log"), cluster, options.log())?;
         let shared = Shared::new(env.clone(), options);
         shared.disk.start(&env, path, &log);
-        let replica = Replica::open(&shared, GROUP, &path.join(format!("group-{GROUP}")))?;
+        let replica = Replica::open(&shared, GROUP, &group_dir(path))?;
+        check_follows(&log, &replica, path)?;
         replay(&log, &replica)?;
         let purging = log.clone();
         replica.on_checkpoint(Box::new(move |log_id| {
@@ -328,6 +329,11 @@ fn identity(env: &Env, path: &Path) -> Result<ClusterId> {
     if env.vfs.exists(&file_path).map_err(failed)? {
         let file = env.vfs.open(&file_path, OpenMode::Read).map_err(failed)?;
         let mut bytes = [0; 12];
+        let len = file.len().map_err(failed)?;
+        if len != bytes.len() as u64 {
+            let what = format!("{} bytes were written", bytes.len());
+            return Err(Error::corrupt(&file_path, len, what));
+        }
         file.read_exact_at(&mut bytes, 0).map_err(failed)?;
         let (id, crc) = bytes.split_at(8);
         if crc != crc32fast::hash(id).to_le_bytes() {
@@ -355,6 +361,24 @@ fn identity(env: &Env, path: &Path) -> Result<ClusterId> {
     Ok(cluster)
 }
 
+/// The log must go on where the checkpoint ends: entries are purged only after a checkpoint of
+/// them is durable.
+fn check_follows(log: &Log, replica: &Replica, path: &Path) -> Result<()> {
+    let purged = log.group(GROUP).purged.map_or(0, |purged| purged.index.0);
+    let applied = replica.applied().map_or(0, |applied| applied.index.0);
+    if applied < purged {
+        let what = format!(
+            "its checkpoint is of entry {applied}, but the log has forgotten all up to {purged}"
+        );
+        return Err(Error::corrupt(&group_dir(path), 0, what));
+    }
+    Ok(())
+}
+
+fn group_dir(path: &Path) -> PathBuf {
+    path.join(format!("group-{GROUP}"))
+}
+
 fn replay(log: &Log, replica: &Replica) -> Result<()> {
     let Some(last) = log.group(GROUP).last else {
         return Ok(());
@@ -365,13 +389,7 @@ fn replay(log: &Log, replica: &Replica) -> Result<()> {
             return Ok(());
         }
         let until = LogIndex(last.index.0 + 1);
-        let entries = log.read(GROUP, LogIndex(next), until, REPLAY_BYTES)?;
-        if entries.is_empty() {
-            let last = last.index;
-            let context = format!("replay entries {next} to {last}: the log has purged them");
-            return Err(Error::new(ErrorKind::Corrupt, context));
-        }
-        for entry in entries {
+        for entry in log.read(GROUP, LogIndex(next), until, REPLAY_BYTES)? {
             replica.apply(entry.log_id, &Payload::decode(entry.body)?)?;
         }
     }

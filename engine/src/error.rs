@@ -5,6 +5,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use crate::codec::DecodeError;
 
@@ -38,6 +39,18 @@ pub struct Error {
     kind: ErrorKind,
     context: String,
     source: Option<Box<dyn StdError + Send + Sync>>,
+    damage: Option<Box<Damage>>,
+}
+
+/// Which bytes are not what was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The file.
+    pub path: PathBuf,
+    /// Where in it: the damaged byte, or the structure that holds it.
+    pub offset: u64,
+    /// What is wrong there.
+    pub what: String,
 }
 
 /// Results of this crate.
@@ -50,6 +63,7 @@ impl Error {
             kind,
             context: context.into(),
             source: None,
+            damage: None,
         }
     }
 
@@ -63,6 +77,7 @@ impl Error {
             kind,
             context: context.into(),
             source: Some(Box::new(source)),
+            damage: None,
         }
     }
 
@@ -93,11 +108,17 @@ impl Error {
     }
 
     /// Damaged bytes in a file we wrote, at `offset`.
-    pub fn corrupt(file: &std::path::Path, offset: u64, what: impl fmt::Display) -> Self {
-        Self::new(
-            ErrorKind::Corrupt,
-            format!("{} is damaged at byte {offset}: {what}", file.display()),
-        )
+    pub fn corrupt(file: &Path, offset: u64, what: impl fmt::Display) -> Self {
+        let damage = Damage {
+            path: file.to_owned(),
+            offset,
+            what: what.to_string(),
+        };
+        let context = format!("{} is damaged at byte {offset}: {what}", file.display());
+        Self {
+            damage: Some(Box::new(damage)),
+            ..Self::new(ErrorKind::Corrupt, context)
+        }
     }
 
     /// What the caller should act on.
@@ -105,9 +126,17 @@ impl Error {
         self.kind
     }
 
+    /// The damaged place, of an error that [`Error::corrupt`] made.
+    pub fn damage(&self) -> Option<&Damage> {
+        self.damage.as_deref()
+    }
+
     /// The same failure, told again to a second waiter.
     pub fn again(&self) -> Self {
-        Self::new(self.kind, self.to_string())
+        Self {
+            damage: self.damage.clone(),
+            ..Self::new(self.kind, self.to_string())
+        }
     }
 }
 

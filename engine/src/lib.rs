@@ -48,6 +48,12 @@ pub mod queue;
 
 pub mod cache;
 
+pub mod inspect;
+
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
+
 mod options;
 
 mod error;
@@ -60,7 +66,7 @@ pub mod env;
 mod crash;
 
 pub use engine::Engine;
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Damage, Error, ErrorKind, Result};
 pub use options::{Options, ValidOptions};
 pub use state::DEFAULT_KEYSPACE;
 pub use store::StoreKind;

@@ -87,6 +87,11 @@ impl Sessions {
         }
     }
 
+    /// How many sessions are open.
+    pub(crate) fn count(&self) -> usize {
+        self.by_id.len()
+    }
+
     /// Decides whether a request is executed.
     pub(crate) fn admit(&mut self, request: Request, now_ms: u64) -> Admission {
         let Some(session) = self.by_id.get_mut(&request.session) else {

@@ -6,8 +6,11 @@
 //! one known is refused and stops, to come back empty under a new id.
 //!
 //! ```text
-//! node.json = {"format":1,"cluster":…,"node":…,"boot":…}      replaced as a whole on each start
+//! node.json = {"format":2,"cluster":…,"node":…,"boot":…,"crc":…}     replaced as a whole on each start
 //! ```
+//!
+//! `crc` is the CRC-32 of the four numbers before it, each in eight bytes, little-endian: a digit
+//! that rots would otherwise be another node or another count. Format 1 has none, and is read.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,7 +26,10 @@ use crate::error::{Error, Result};
 
 const FILE: &str = "node.json";
 const FILE_NEW: &str = "node.json.new";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+
+/// Without a checksum.
+const FORMAT_1: u32 = 1;
 
 /// More bytes than any identity has.
 const FILE_BYTES_MAX: u64 = 4096;
@@ -43,6 +49,23 @@ struct Stored {
     cluster: u64,
     node: u64,
     boot: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    crc: Option<u32>,
+}
+
+impl Stored {
+    fn checksum(&self) -> u32 {
+        let numbers = [u64::from(self.format), self.cluster, self.node, self.boot];
+        crc32fast::hash(&numbers.map(u64::to_le_bytes).concat())
+    }
+
+    /// Whether the checksum is that of the numbers, or none was written yet.
+    fn is_intact(&self) -> bool {
+        match self.format {
+            FORMAT_1 => self.crc.is_none(),
+            _ => self.crc == Some(self.checksum()),
+        }
+    }
 }
 
 impl Identity {
@@ -107,7 +130,10 @@ fn read(vfs: &dyn Vfs, dir: &Path) -> Result<Option<Stored>> {
         Ok(stored) => stored,
         Err(error) => return damaged(&error.to_string()),
     };
-    if stored.format != FORMAT {
+    if !stored.is_intact() {
+        return damaged("the checksum does not match");
+    }
+    if !(FORMAT_1..=FORMAT).contains(&stored.format) {
         let context = format!("{} has format {}", path.display(), stored.format);
         return Err(EngineError::new(ErrorKind::Unsupported, context).into());
     }
@@ -115,12 +141,14 @@ fn read(vfs: &dyn Vfs, dir: &Path) -> Result<Option<Stored>> {
 }
 
 fn write(vfs: &dyn Vfs, dir: &Path, identity: Identity) -> std::io::Result<()> {
-    let stored = Stored {
+    let mut stored = Stored {
         format: FORMAT,
         cluster: identity.cluster.0,
         node: identity.node.0,
         boot: identity.boot.0,
+        crc: None,
     };
+    stored.crc = Some(stored.checksum());
     let bytes = serde_json::to_vec(&stored).map_err(std::io::Error::other)?;
     let new = dir.join(FILE_NEW);
     if vfs.exists(&new)? {
@@ -202,6 +230,56 @@ mod tests {
         assert!(error.to_string().contains("node 1"), "{error}");
         let boot = start(&env, 7, 1).expect("the right one").boot;
         assert_eq!(boot, Boot(2), "refused starts do not count");
+    }
+
+    /// A disk on which `node.json` holds these bytes.
+    fn disk(bytes: &[u8]) -> Env {
+        let env = Env::memory();
+        let dir = Path::new("/node");
+        env.vfs.create_dir_all(dir).expect("a folder in memory");
+        let file = env.vfs.open(&dir.join(FILE), OpenMode::CreateNew);
+        let file = file.expect("a new file");
+        file.write_at(bytes, 0).expect("there is room");
+        env
+    }
+
+    #[test]
+    fn every_flipped_byte_and_every_cut_is_noticed() {
+        let env = Env::memory();
+        for _ in 0..3 {
+            start(&env, 7, 1).expect("the same node again");
+        }
+        let path = Path::new("/node").join(FILE);
+        let file = env.vfs.open(&path, OpenMode::Read).expect("it is there");
+        let len = usize::try_from(file.len().expect("a length")).expect("it is small");
+        let mut bytes = vec![0; len];
+        file.read_exact_at(&mut bytes, 0).expect("its bytes");
+        let flipped = (0..len).flat_map(|at| {
+            let bytes = &bytes;
+            [0x01, 0x80, 0xff].map(|mask| {
+                let mut changed = bytes.clone();
+                changed[at] ^= mask;
+                changed
+            })
+        });
+        let cut = (0..len).map(|len| bytes[..len].to_vec());
+        for changed in flipped.chain(cut) {
+            let text = String::from_utf8_lossy(&changed).into_owned();
+            let error = start(&disk(&changed), 7, 1).expect_err(&text).to_string();
+            assert!(
+                error.contains(FILE) && error.contains("damaged"),
+                "{error}: {text}"
+            );
+        }
+        let boot = start(&disk(&bytes), 7, 1).expect("nothing is damaged").boot;
+        assert_eq!(boot, Boot(4));
+    }
+
+    #[test]
+    fn an_identity_without_a_checksum_is_still_read() {
+        let env = disk(br#"{"format":1,"cluster":7,"node":1,"boot":9}"#);
+        assert_eq!(start(&env, 7, 1).expect("format 1").boot, Boot(10));
+        assert_eq!(start(&env, 7, 1).expect("format 2 by now").boot, Boot(11));
     }
 
     #[test]

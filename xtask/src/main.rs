@@ -4,6 +4,7 @@
 //! Running the tests: that is `cargo test --workspace`, and `.ci/run` calls both.
 
 mod fix;
+mod fuzz;
 mod steps;
 mod tidy;
 mod verify;
@@ -17,7 +18,8 @@ usage: cargo xtask <word>
   verify   format, lints, tidy and docs; writes nothing, stops at the first failure
   fix      formats, applies the lints' own suggestions, records today's lengths
   tidy     only the house rules, with every complaint
-  ratchet  only records today's lengths in xtask/ratchet.toml";
+  ratchet  only records today's lengths in xtask/ratchet.toml
+  fuzz     [--seconds N] [TARGET…]: feeds every decoder any bytes, 20 s each";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
         ["fix"] => fix::run(&root),
         ["tidy"] => steps::step("tidy", "cargo xtask tidy", || tidy::check(&root)),
         ["ratchet"] => tidy::record(&root),
+        ["fuzz", ref words @ ..] => fuzz::run(&root, words),
         _ => {
             steps::say(USAGE);
             return ExitCode::from(2);

@@ -5,6 +5,7 @@ mod commit;
 mod dev;
 mod import;
 mod input;
+mod inspect;
 mod keyspace;
 mod kv;
 mod node;
@@ -43,6 +44,7 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<ExitCode> {
             Command::Cluster(command) => cluster::run(command, &context).await,
             Command::Node(command) => node::run(command).await,
             Command::Dev(command) => dev::run(command, &context).await,
+            Command::Inspect(command) => inspect::run(command, context.output),
         }
     });
     // A thread that still reads stdin must not hold the process up.

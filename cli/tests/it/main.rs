@@ -2,6 +2,7 @@
 
 mod cluster;
 mod failures;
+mod inspect;
 mod lifecycle;
 mod messages;
 mod rows;

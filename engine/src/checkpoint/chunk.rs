@@ -126,3 +126,48 @@ impl FileHead {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunks() -> [Chunk; 3] {
+        let at = PartitionRef {
+            topic: TopicId(3),
+            partition: PartitionId(1),
+        };
+        let kinds = [
+            FileKind::State,
+            FileKind::Table { id: 7, level: 2 },
+            FileKind::Partition {
+                at,
+                base: Offset(40),
+            },
+        ];
+        [
+            Chunk::Files(kinds.map(|kind| FileHead { kind, bytes: 99 }).into()),
+            Chunk::Data {
+                file: 1,
+                offset: 256,
+                data: Bytes::from_static(b"some bytes of a table"),
+            },
+            Chunk::End,
+        ]
+    }
+
+    #[test]
+    fn every_flipped_byte_and_every_cut_of_a_chunk_is_noticed() {
+        for chunk in chunks() {
+            let bytes = chunk.encode();
+            assert_eq!(Chunk::decode(bytes.clone()), Ok(chunk));
+            for at in 0..bytes.len() {
+                Chunk::decode(bytes.slice(..at)).expect_err("a part of a chunk");
+                for mask in [0x01, 0x80, 0xff] {
+                    let mut changed = bytes.to_vec();
+                    changed[at] ^= mask;
+                    Chunk::decode(changed.into()).expect_err("another chunk");
+                }
+            }
+        }
+    }
+}

@@ -77,7 +77,7 @@ impl Header {
     }
 
     /// Reads the header of the file at `path`.
-    fn read(path: &Path, file: &dyn File) -> Result<Self> {
+    pub(super) fn read(path: &Path, file: &dyn File) -> Result<Self> {
         let bytes = read_at(path, file, 0, HEADER_BYTES)?;
         let (version, header) =
             Self::decode(bytes).map_err(|damage| Error::corrupt(path, 0, damage))?;
@@ -88,7 +88,7 @@ impl Header {
         Ok(header)
     }
 
-    fn decode(bytes: Bytes) -> Result<(u16, Self), DecodeError> {
+    pub(super) fn decode(bytes: Bytes) -> Result<(u16, Self), DecodeError> {
         let mut input = Decoder::new(bytes.clone());
         if input.raw("magic", MAGIC.len())? != MAGIC[..] {
             return Err(input.error("magic", "this is no partition file"));
@@ -279,7 +279,7 @@ impl Walk<'_> {
     }
 }
 
-fn read_at(path: &Path, file: &dyn File, position: u64, len: u64) -> Result<Bytes> {
+pub(super) fn read_at(path: &Path, file: &dyn File, position: u64, len: u64) -> Result<Bytes> {
     let len = usize::try_from(len).expect("a read is at most one frame long");
     let mut bytes = vec![0; len];
     match file.read_exact_at(&mut bytes, position) {

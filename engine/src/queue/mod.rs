@@ -52,6 +52,11 @@ mod open_files;
 mod page;
 mod unsynced;
 
+pub(crate) mod inspect;
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
+
 #[cfg(test)]
 mod crash_tests;
 #[cfg(test)]

@@ -110,7 +110,7 @@ pub(super) fn take_frame(
     })
 }
 
-fn decode_body(body: Bytes) -> Result<Message, DecodeError> {
+pub(super) fn decode_body(body: Bytes) -> Result<Message, DecodeError> {
     let mut input = Decoder::new(body);
     let message = Message {
         offset: Offset(input.u64("offset")?),

@@ -259,21 +259,46 @@ fn a_flipped_byte_anywhere_is_corrupt_and_names_the_file() {
             let mut byte = [0];
             disk.read_exact_at(&mut byte, position)
                 .expect("inside the file");
-            let flipped = [byte[0] ^ 0x40];
-            disk.write_at(&flipped, position)
-                .expect("the disk has room");
-            let opened = Partitions::open(&env, Path::new(DIR), GROUP, tiny(), &lengths);
-            let read = opened.and_then(|queue| queue.fetch(at(1, 0), Offset(0), NEWEST, ALL, ALL));
-            let error = read.expect_err("a byte is wrong");
-            assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
-            let name = file.path.display().to_string();
-            assert!(error.to_string().contains(&name), "{error}");
+            for mask in [0x01, 0x80, 0xff] {
+                disk.write_at(&[byte[0] ^ mask], position)
+                    .expect("the disk has room");
+                let opened = Partitions::open(&env, Path::new(DIR), GROUP, tiny(), &lengths);
+                let read =
+                    opened.and_then(|queue| queue.fetch(at(1, 0), Offset(0), NEWEST, ALL, ALL));
+                let error = read.expect_err("a byte is wrong");
+                assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+                let name = file.path.display().to_string();
+                assert!(error.to_string().contains(&name), "{error}");
+            }
             disk.write_at(&byte, position).expect("the disk has room");
         }
     }
     let queue = open(&env, tiny(), &lengths);
     let all = queue.fetch(at(1, 0), Offset(0), NEWEST, ALL, ALL);
     assert_eq!(all.expect("every byte is back").len(), 12);
+}
+
+#[test]
+fn a_file_cut_anywhere_is_corrupt_and_names_the_file() {
+    let env = Env::memory();
+    let queue = open(&env, tiny(), &PartitionLengths::default());
+    fill(&queue, at(1, 0), 0..12);
+    let lengths = queue.flush().expect("the disk has room");
+    for file in queue.pin(&lengths) {
+        let disk = env.vfs.open(&file.path, OpenMode::ReadWrite);
+        let disk = disk.expect("it is there");
+        let mut bytes = vec![0; usize::try_from(file.bytes).expect("a small file")];
+        disk.read_exact_at(&mut bytes, 0).expect("its bytes");
+        for len in 0..file.bytes {
+            disk.set_len(len).expect("it can be cut");
+            let opened = Partitions::open(&env, Path::new(DIR), GROUP, tiny(), &lengths);
+            let error = opened.expect_err("the file is too short");
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+            let damage = error.damage().expect("the place is known");
+            assert_eq!((&damage.path, damage.offset), (&file.path, len));
+            disk.write_at(&bytes, 0).expect("the disk has room");
+        }
+    }
 }
 
 #[test]

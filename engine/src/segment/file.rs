@@ -17,7 +17,7 @@ use crate::{Error, ErrorKind, Result};
 pub(super) const FRAMES_AT: u32 = 8192;
 
 /// Where the two copies of the header stand: far enough apart that no sector holds both.
-const HEADERS_AT: [u64; 2] = [0, 4096];
+pub(super) const HEADERS_AT: [u64; 2] = [0, 4096];
 
 const HEADER_BYTES: usize = 42;
 const MAGIC: &[u8; 8] = b"ENGSEG\r\n";
@@ -108,6 +108,10 @@ impl SegmentFile {
 
     pub(super) fn seq(&self) -> u64 {
         self.header.seq
+    }
+
+    pub(super) fn header(&self) -> &SegmentHeader {
+        &self.header
     }
 
     pub(super) fn codec(&self) -> &FrameCodec {
@@ -253,7 +257,12 @@ fn read_header(path: &Path, file: &dyn File) -> Result<SegmentHeader> {
     }
 }
 
-fn read_header_copy(path: &Path, file: &dyn File, at: u64) -> Result<Option<SegmentHeader>> {
+/// One copy of the header; `None` if it is damaged.
+pub(super) fn read_header_copy(
+    path: &Path,
+    file: &dyn File,
+    at: u64,
+) -> Result<Option<SegmentHeader>> {
     let mut bytes = vec![0; HEADER_BYTES];
     match file.read_exact_at(&mut bytes, at) {
         Ok(()) => {}

@@ -205,7 +205,7 @@ impl Folder {
 const SEGMENT_MAX: u64 = u64::MAX / 2;
 
 /// The number in a name of exactly 16 hex digits and `suffix`.
-fn number(name: &str, suffix: &str) -> Option<u64> {
+pub(super) fn number(name: &str, suffix: &str) -> Option<u64> {
     let digits = name.strip_suffix(suffix)?;
     let seq = u64::from_str_radix(digits, 16).ok()?;
     let is_ours = (1..=SEGMENT_MAX).contains(&seq) && format!("{seq:016x}") == digits;

@@ -34,7 +34,20 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    fn from_code(code: u8) -> Option<Self> {
+    /// The kind's word, for people.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Entry => "entry",
+            Self::Vote => "vote",
+            Self::TruncateAfter => "truncate-after",
+            Self::Purge => "purge",
+            Self::Reset => "reset",
+            Self::Mark => "mark",
+            Self::Head => "head",
+        }
+    }
+
+    pub(super) fn from_code(code: u8) -> Option<Self> {
         Some(match code {
             1 => Self::Entry,
             2 => Self::Vote,
@@ -134,7 +147,27 @@ impl FrameCodec {
         bytes: &[u8],
         offset: u32,
     ) -> Option<(u32, Position)> {
-        let mut skipped = 0;
+        let mut from = 0;
+        loop {
+            let (skipped, head) = self.find_head(bytes, from, offset)?;
+            from = skipped + 1;
+            let at = offset.checked_add(u32::try_from(skipped).ok()?)?;
+            let proves = head.mark > position && self.parse(bytes.get(skipped..)?, at).is_some();
+            if proves {
+                return Some((at, head.mark));
+            }
+        }
+    }
+
+    /// Where, at or behind place `from` of `bytes`, a frame may begin: its first fields can be
+    /// those of a frame. The bytes stand at `offset` of the file.
+    pub(super) fn find_head(
+        &self,
+        bytes: &[u8],
+        from: usize,
+        offset: u32,
+    ) -> Option<(usize, FrameHead)> {
+        let mut skipped = from;
         loop {
             let rest = bytes.get(skipped..)?;
             // The kind, a frame's fifth byte, is never zero: zeroes are passed in one step.
@@ -143,30 +176,28 @@ impl FrameCodec {
                 skipped += zeroes;
                 continue;
             }
-            let at = offset.checked_add(u32::try_from(skipped).ok()?)?;
-            skipped += 1;
-            let Some((_, head)) = parse_head(rest) else {
-                continue;
-            };
             let own = Position {
                 segment: self.segment,
-                offset: at,
+                offset: offset.checked_add(u32::try_from(skipped).ok()?)?,
             };
-            if head.mark <= position || head.mark > own {
-                continue;
-            }
-            if self.parse(rest, at).is_some() {
-                return Some((at, head.mark));
+            match parse_head(rest) {
+                Some((_, head)) if head.mark <= own => return Some((skipped, head)),
+                _ => skipped += 1,
             }
         }
     }
 
-    fn checksum(&self, offset: u32, covered: &[u8]) -> u32 {
+    pub(super) fn checksum(&self, offset: u32, covered: &[u8]) -> u32 {
         let mut hasher = self.seed.clone();
         hasher.update(&offset.to_le_bytes());
         hasher.update(covered);
         hasher.finalize()
     }
+}
+
+/// How long the frame at the beginning of `bytes` is, if one can begin there.
+pub(super) fn frame_bytes(bytes: &[u8]) -> Option<usize> {
+    parse_head(bytes).map(|(len, _)| FRAME_OVERHEAD_BYTES + len)
 }
 
 /// How many zeroes stand at the beginning.

@@ -79,6 +79,11 @@ mod written;
 mod open;
 mod recovery;
 
+pub(crate) mod inspect;
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
+
 mod file;
 mod folder;
 mod frame;

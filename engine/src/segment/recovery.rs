@@ -7,9 +7,9 @@ use bytes::Bytes;
 
 use super::file::{FRAMES_AT, SegmentFile};
 use super::folder::Folder;
-use super::frame::{Frame, Kind, Position};
+use super::frame::{Frame, FrameHead, Kind, Position};
 use super::index::{GroupIndex, INDEX_MAX, Place};
-use super::written::{Head, Written};
+use super::written::{Bounds, Head, Written};
 use crate::Result;
 use crate::env::vfs::OpenMode;
 use crate::ids::GroupId;
@@ -57,13 +57,14 @@ pub(super) fn recover(folder: &Folder) -> Result<Recovered> {
     replay.finish()
 }
 
-struct Found {
-    file: Arc<SegmentFile>,
+/// A segment with a good header.
+pub(super) struct Found {
+    pub(super) file: Arc<SegmentFile>,
     /// `None` if none parses: a segment that was prepared and never used, or a damaged one.
-    head: Option<Head>,
+    pub(super) head: Option<Head>,
 }
 
-fn read_head(file: &SegmentFile) -> Result<Option<Head>> {
+pub(super) fn read_head(file: &SegmentFile) -> Result<Option<Head>> {
     let Some(body) = file.read_head()? else {
         return Ok(None);
     };
@@ -118,11 +119,9 @@ impl Replay {
         let mut rest = bytes;
         while let Some(frame) = file.codec().parse(rest, offset) {
             let at = file.position(offset);
-            if frame.head.mark > at {
-                return Err(file.corrupt(offset, "the durable mark lies ahead of its frame"));
-            }
-            if (frame.head.kind == Kind::Head) != (offset == FRAMES_AT) {
-                return Err(file.corrupt(offset, "a Head stands where none belongs, or lacks"));
+            let bounds = self.recovered.written.bounds(frame.head.group);
+            if let Some(problem) = misplaced(&frame.head, at, &bounds) {
+                return Err(file.corrupt(offset, problem));
             }
             self.frame(segment, at, &frame)?;
             self.recovered.marked = self.recovered.marked.max(frame.head.mark);
@@ -139,21 +138,9 @@ impl Replay {
     fn frame(&mut self, segment: &Found, at: Position, frame: &Frame<'_>) -> Result<()> {
         let file = &segment.file;
         let (group, log_id) = (frame.head.group, frame.head.log_id);
-        let bounds = self.recovered.written.bounds(group);
-        let too_large = log_id.index > INDEX_MAX;
         match frame.head.kind {
             Kind::Mark => return Ok(()),
             Kind::Head => return self.head(segment),
-            Kind::Entry if log_id.index != bounds.next() || too_large => {
-                let next = bounds.next();
-                return Err(file.corrupt(
-                    at.offset,
-                    format!("entry {log_id} of group {group} stands where {next} belongs"),
-                ));
-            }
-            Kind::Purge | Kind::Reset if too_large => {
-                return Err(file.corrupt(at.offset, "an index is too large"));
-            }
             _ => {}
         }
         let index = self.recovered.indexes.entry(group).or_default();
@@ -230,8 +217,30 @@ impl Replay {
     }
 }
 
+/// What is wrong with a frame whose checksum is right: it says what no frame at its place says.
+pub(super) fn misplaced(head: &FrameHead, at: Position, bounds: &Bounds) -> Option<String> {
+    let (group, log_id) = (head.group, head.log_id);
+    let too_large = log_id.index > INDEX_MAX;
+    if head.mark > at {
+        return Some("the durable mark lies ahead of its frame".to_owned());
+    }
+    if (head.kind == Kind::Head) != (at.offset == FRAMES_AT) {
+        return Some("a Head stands where none belongs, or lacks".to_owned());
+    }
+    match head.kind {
+        Kind::Entry if log_id.index != bounds.next() || too_large => {
+            let next = bounds.next();
+            Some(format!(
+                "entry {log_id} of group {group} stands where {next} belongs"
+            ))
+        }
+        Kind::Purge | Kind::Reset if too_large => Some("an index is too large".to_owned()),
+        _ => None,
+    }
+}
+
 /// Where the Head of the next segment says that this one ends; `None` without such a Head.
-fn sealed_at(segment: &Found, next: &Found) -> Result<Option<u32>> {
+pub(super) fn sealed_at(segment: &Found, next: &Found) -> Result<Option<u32>> {
     let Some(head) = &next.head else {
         return Ok(None);
     };

@@ -22,6 +22,10 @@
 //! - After a failed write or sync nothing more is written: the store is poisoned. An edit for
 //!   which there was no room is no such failure: it is cut off, or overwritten by the next.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzzing;
+pub(super) mod inspect;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -133,15 +137,17 @@ impl Manifest {
     /// `Corrupt` with file and offset; nothing is changed then.
     pub(super) fn open(env: &Env, dir: &Path) -> Result<Self> {
         let generation = read_current(&env.vfs, dir)?;
-        let (mut log, contents) = LogFile::open(&env.vfs, dir, generation)?;
+        let (mut log, contents) = LogFile::open(&env.vfs, dir, generation, OpenMode::ReadWrite)?;
         let mut state = State::default();
         let mut sealed = false;
+        let mut edits = 0;
         loop {
             let offset = log.len;
             match log.frame(&contents, offset) {
                 Ok(Some(frame)) => {
                     sealed = frame.kind == KIND_SEAL;
                     if !sealed {
+                        edits += 1;
                         let path = &log.path;
                         state
                             .read(frame.body, log.version == VERSION_1)
@@ -156,8 +162,9 @@ impl Manifest {
                 Ok(None) | Err(_) => break,
             }
         }
-        if log.len == HEADER_BYTES as u64 {
-            return Err(Error::corrupt(&log.path, log.len, "the first edit is gone"));
+        if edits == 0 {
+            let at = HEADER_BYTES as u64;
+            return Err(Error::corrupt(&log.path, at, "the first edit is gone"));
         }
         let doubtful = log.len < contents.len() as u64 || !sealed || log.version == VERSION_1;
         let mut manifest = Self {
@@ -262,6 +269,36 @@ pub(super) fn is_manifest(name: &str) -> bool {
 }
 
 impl Edit {
+    /// Reads the body of an edit, and the id that the next table will have. `first` says that
+    /// the manifest has the first version.
+    fn decode(body: Bytes, first: bool) -> Result<(u64, Self), DecodeError> {
+        let mut input = Decoder::new(body);
+        let next_id = input.u64("next id")?;
+        let mut edit = Self {
+            added: input.list("added tables", |input| {
+                let table = TableRecord {
+                    id: input.u64("table id")?,
+                    level: usize::from(input.u8("level")?),
+                    len: input.u64("table length")?,
+                    properties: Properties::decode(input, first)?,
+                };
+                if table.level >= LEVELS || table.id >= next_id {
+                    return Err(input.error("added tables", "level or id is out of range"));
+                }
+                Ok(table)
+            })?,
+            removed: input.list("removed tables", |input| input.u64("table id"))?,
+            checkpoint: input.option("checkpoint", |input| input.bytes("checkpoint"))?,
+            ..Self::default()
+        };
+        if !first {
+            edit.deleted = input.list("deleted ranges", DeletedRange::get)?;
+            edit.forgotten = input.list("forgotten ranges", DeletedRange::get)?;
+        }
+        input.end("edit")?;
+        Ok((next_id, edit))
+    }
+
     fn encode(&self, next_id: u64) -> Vec<u8> {
         encode_body(next_id, self.added.iter(), self)
     }
@@ -324,43 +361,34 @@ impl State {
 
     /// Applies an edit as it was stored.
     fn read(&mut self, body: Bytes, first: bool) -> Result<(), DecodeError> {
-        let mut input = Decoder::new(body);
-        let next_id = input.u64("next id")?;
+        let (next_id, edit) = Edit::decode(body, first)?;
+        self.follow(next_id, edit)
+    }
+
+    /// Applies an edit that was decoded, if it follows from what is known.
+    fn follow(&mut self, next_id: u64, edit: Edit) -> Result<(), DecodeError> {
         if next_id < self.next_id {
-            return Err(input.error("next id", "goes back"));
+            return Err(contradiction("next id", "goes back"));
         }
         self.next_id = next_id;
-        let mut edit = Edit {
-            added: input.list("added tables", |input| {
-                let table = TableRecord {
-                    id: input.u64("table id")?,
-                    level: usize::from(input.u8("level")?),
-                    len: input.u64("table length")?,
-                    properties: Properties::decode(input, first)?,
-                };
-                if table.level >= LEVELS || table.id >= next_id {
-                    return Err(input.error("added tables", "level or id is out of range"));
-                }
-                Ok(table)
-            })?,
-            removed: input.list("removed tables", |input| input.u64("table id"))?,
-            checkpoint: input.option("checkpoint", |input| input.bytes("checkpoint"))?,
-            ..Edit::default()
-        };
-        if !first {
-            edit.deleted = input.list("deleted ranges", DeletedRange::get)?;
-            edit.forgotten = input.list("forgotten ranges", DeletedRange::get)?;
-        }
-        input.end("edit")?;
         if let Some(id) = edit.removed.iter().find(|id| !self.tables.contains_key(id)) {
             tracing::error!(
                 table = id,
                 "the manifest removes a table that it does not have"
             );
-            return Err(input.error("removed tables", "one was never added"));
+            return Err(contradiction("removed tables", "one was never added"));
         }
         self.apply(edit);
         Ok(())
+    }
+}
+
+/// An edit that is whole, and does not follow from those before it.
+fn contradiction(field: &'static str, problem: &'static str) -> DecodeError {
+    DecodeError {
+        field,
+        position: 0,
+        problem,
     }
 }
 
@@ -407,9 +435,14 @@ impl LogFile {
     }
 
     /// Opens a generation and checks its header; `len` is then where its frames begin.
-    fn open(vfs: &Arc<dyn Vfs>, dir: &Path, generation: u64) -> Result<(Self, Bytes)> {
+    fn open(
+        vfs: &Arc<dyn Vfs>,
+        dir: &Path,
+        generation: u64,
+        mode: OpenMode,
+    ) -> Result<(Self, Bytes)> {
         let path = log_path(dir, generation);
-        let file = match vfs.open(&path, OpenMode::ReadWrite) {
+        let file = match vfs.open(&path, mode) {
             Ok(file) => file,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
                 return Err(Error::corrupt(&path, 0, "the file is missing"));
@@ -531,8 +564,13 @@ impl LogFile {
 
     /// Whether a valid frame begins anywhere behind `offset`.
     fn anything_follows(&self, contents: &Bytes, offset: u64) -> bool {
+        self.next_frame(contents, offset).is_some()
+    }
+
+    /// Where the first valid frame behind `offset` begins.
+    fn next_frame(&self, contents: &Bytes, offset: u64) -> Option<u64> {
         (offset + 1..contents.len() as u64)
-            .any(|offset| matches!(self.frame(contents, offset), Ok(Some(_))))
+            .find(|offset| matches!(self.frame(contents, *offset), Ok(Some(_))))
     }
 }
 

@@ -52,9 +52,13 @@ mod folder;
 mod manifest;
 mod pin;
 
+pub(crate) mod inspect;
 mod kind;
 #[cfg(feature = "sled")]
 mod sled;
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,8 @@
 //! The engine's tests from outside: readable scripts, received checkpoints, restarts.
 
+mod damage;
 mod examples;
+mod fixtures;
 mod full;
 mod install;
 mod kill;

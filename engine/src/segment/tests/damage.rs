@@ -121,6 +121,114 @@ fn a_flipped_byte_anywhere_in_marked_frames_is_told() {
     assert!(told > 9_000 && harmless > 100, "{told} {harmless}");
 }
 
+/// Two short segments: the first one sealed and cut, the second one marked to its end.
+fn short_story() -> (Image, Contents) {
+    let disk = MemVfs::new();
+    for boot in 1..=2 {
+        let process = Process::start(Arc::new(disk.clone()), boot);
+        let log = process.open().expect("the log opens");
+        let first = boot * 3;
+        log.append_wait(GROUP, entries(first - 2, first, 20))
+            .expect("durable");
+        let vote = Write::Vote(Bytes::from_static(b"vote"));
+        log.append_wait(
+            GroupId(1),
+            [entries(first - 2, first, 0), vec![vote]].concat(),
+        )
+        .expect("durable");
+        log.append_wait(GROUP, vec![Write::Purge(LogId::new(1, first - 2))])
+            .expect("durable");
+        log.close().expect("the log closes, and writes its mark");
+    }
+    let mut image = Image::take(&disk);
+    for (_, bytes) in &mut image.0 {
+        let used = bytes.iter().rposition(|byte| *byte != 0);
+        bytes.truncate(used.map_or(0, |last| last + 60));
+    }
+    let expected = contents(&open(&image.restore()).1.expect("nothing is damaged"));
+    (image, expected)
+}
+
+/// The damage that a look at the folder sees.
+fn looked(vfs: &MemVfs) -> Vec<crate::inspect::Problem> {
+    use crate::inspect::{Seen, Severity};
+    let disk: Arc<dyn Vfs> = Arc::new(vfs.clone());
+    let mut damage = Vec::new();
+    crate::inspect::log(&disk, dir(), &mut |seen| match seen {
+        Seen::Problem(problem) if problem.severity == Severity::Damage => damage.push(problem),
+        Seen::Problem(_) | Seen::Item(_) => {}
+    })
+    .expect("damage is no error of a look");
+    damage
+}
+
+#[test]
+fn every_byte_of_every_segment_is_told_or_harmless_and_a_look_agrees() {
+    let (image, expected) = short_story();
+    let mut told = 0;
+    for (path, bytes) in &image.0 {
+        for (at, byte) in bytes.iter().enumerate() {
+            for mask in [0x01, 0x80, 0xff] {
+                let vfs = image.restore();
+                overwrite(&vfs, path, at, &[byte ^ mask]);
+                let damage = looked(&vfs);
+                let what = format!("byte {at} ^ {mask:#x} of {}", path.display());
+                match open(&vfs).1 {
+                    Ok(log) => {
+                        assert_eq!(contents(&log), expected, "{what}");
+                        assert_eq!(damage, [], "{what}");
+                    }
+                    Err(error) => {
+                        let place = error.damage().expect("the place is known");
+                        assert_eq!(&place.path, path, "{what}");
+                        assert!(at as u64 >= place.offset, "{error}: {what}");
+                        let same = |problem: &crate::inspect::Problem| {
+                            (&problem.path, problem.offset) == (&place.path, place.offset)
+                        };
+                        assert!(damage.iter().any(same), "{error}, {damage:?}: {what}");
+                        told += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert!(told > 1_500, "{told}");
+}
+
+#[test]
+fn a_segment_cut_anywhere_is_told_or_the_log_ends_earlier() {
+    let (image, expected) = short_story();
+    for (number, (path, bytes)) in image.0.iter().enumerate() {
+        for len in 0..bytes.len() {
+            let vfs = image.restore();
+            vfs.open(path, OpenMode::ReadWrite)
+                .and_then(|file| file.set_len(len as u64))
+                .expect("it can be cut");
+            let damage = looked(&vfs);
+            let what = format!("{} cut to {len}", path.display());
+            match open(&vfs).1 {
+                Ok(log) => {
+                    assert_eq!(damage, [], "{what}");
+                    let found = contents(&log);
+                    // The first segment's end stands in the second one.
+                    assert!(number > 0 || found == expected, "{what}");
+                    for (group, bytes) in [(0, 20), (1, 0)] {
+                        for entry in &found[group].1 {
+                            let index = entry.log_id.index.0;
+                            assert_eq!(entry.body, body(index, bytes), "{what}");
+                        }
+                    }
+                }
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}: {what}");
+                    assert!(error.to_string().contains(".seg"), "{error}: {what}");
+                    assert!(!damage.is_empty(), "{error}: {what}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn a_torn_tail_is_cut_wherever_it_tore() {
     let disk = MemVfs::new();

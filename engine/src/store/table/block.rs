@@ -249,6 +249,14 @@ impl Block {
             if entry.shared > last.len() {
                 return Err(damaged("key", position, "shares more than there is"));
             }
+            if into.entries.len() == RESTART_ENTRIES {
+                // Without this a small block could stand for gigabytes of keys.
+                return Err(damaged(
+                    "entry",
+                    position,
+                    "a run longer than any that is written",
+                ));
+            }
             let start = into.keys.len();
             into.keys
                 .extend_from_within(last.start..last.start + entry.shared);

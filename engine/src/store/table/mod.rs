@@ -25,6 +25,11 @@ mod properties;
 mod reader;
 mod writer;
 
+pub(super) mod inspect;
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzzing;
+
 pub(super) use filter::hash_key;
 pub(super) use properties::Properties;
 pub(super) use reader::{Fill, Table, TableCursor};

@@ -185,12 +185,8 @@ impl Table {
         Ok(block)
     }
 
-    /// The block of a section's body.
     fn unpack(&self, body: Bytes) -> Result<Bytes, DecodeError> {
-        if self.version == VERSION_1 {
-            return Ok(body);
-        }
-        unpack(&body)
+        unpack_block(self.version, body)
     }
 
     fn damaged(&self, span: BlockSpan, error: &DecodeError) -> Error {
@@ -392,8 +388,21 @@ impl TableCursor {
     }
 }
 
+/// The block of a section's body, in a table of this version.
+pub(super) fn unpack_block(version: u32, body: Bytes) -> Result<Bytes, DecodeError> {
+    if version == VERSION_1 {
+        return Ok(body);
+    }
+    unpack(&body)
+}
+
 /// Reads a section's body, and checks it.
-fn read_section(file: &dyn File, path: &Path, salt: u64, at: BlockSpan) -> Result<Bytes> {
+pub(super) fn read_section(
+    file: &dyn File,
+    path: &Path,
+    salt: u64,
+    at: BlockSpan,
+) -> Result<Bytes> {
     let bytes = read(file, path, at.offset, at.len as usize)?;
     check_section(path, salt, at, bytes)
 }
@@ -408,7 +417,7 @@ fn check_section(path: &Path, salt: u64, at: BlockSpan, section: Bytes) -> Resul
     Ok(section.slice(..section.len() - CRC_BYTES))
 }
 
-fn read(file: &dyn File, path: &Path, offset: u64, len: usize) -> Result<Bytes> {
+pub(super) fn read(file: &dyn File, path: &Path, offset: u64, len: usize) -> Result<Bytes> {
     let mut bytes = vec![0; len];
     match file.read_exact_at(&mut bytes, offset) {
         Ok(()) => Ok(bytes.into()),
@@ -422,6 +431,6 @@ fn read(file: &dyn File, path: &Path, offset: u64, len: usize) -> Result<Bytes> 
     }
 }
 
-fn damaged(path: &Path, offset: u64, error: &DecodeError) -> Error {
+pub(super) fn damaged(path: &Path, offset: u64, error: &DecodeError) -> Error {
     Error::corrupt(path, offset, error)
 }

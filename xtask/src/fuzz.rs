@@ -1,0 +1,221 @@
+//! Fuzzing: any bytes whatever for every decoder, with coverage as the guide.
+//!
+//! Works with the stable toolchain: libFuzzer comes with `libfuzzer-sys`, and the compiler's own
+//! coverage pass is switched on by flags. The folder `fuzz` is a workspace of its own.
+//!
+//! ```text
+//! fuzz/corpus/TARGET/     kept inputs, few and small: committed, and replayed by the tests
+//! target/fuzz/            the program, all inputs found so far, and what made it crash
+//! ```
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::steps::{cargo, say};
+
+/// How long each target runs unless told otherwise.
+const SECONDS: u64 = 20;
+
+/// Longest input: as long as anything that has structure needs to be.
+const INPUT_BYTES_MAX: u64 = 4096;
+
+/// Kept for one target, at most, besides those that have a name.
+const CORPUS_INPUTS_MAX: usize = 40;
+const CORPUS_BYTES_MAX: u64 = 15 * 1024;
+
+/// Instruments every branch and comparison for libFuzzer.
+const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module -Ccodegen-units=1 \
+    -Cllvm-args=-sanitizer-coverage-level=4 \
+    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+    -Cllvm-args=-sanitizer-coverage-pc-table \
+    -Cllvm-args=-sanitizer-coverage-trace-compares";
+
+/// Build scripts are not instrumented if a target is named.
+const TRIPLE: &str = "x86_64-unknown-linux-gnu";
+
+/// Runs all targets, or those that are named: `[--seconds N] [TARGET…]`.
+pub(crate) fn run(root: &Path, words: &[&str]) -> Result<()> {
+    let (seconds, named) = match words {
+        ["--seconds", seconds, named @ ..] => (seconds.parse().context("read --seconds")?, named),
+        named => (SECONDS, named),
+    };
+    let all = targets(root)?;
+    if let Some(unknown) = named
+        .iter()
+        .find(|name| !all.iter().any(|known| known == *name))
+    {
+        bail!(
+            "no target is called {unknown}; there are {}",
+            all.join(", ")
+        );
+    }
+    let program = build(root)?;
+    for target in all
+        .iter()
+        .filter(|target| named.is_empty() || named.contains(&target.as_str()))
+    {
+        Fuzzer::new(root, &program, target)?.run(seconds)?;
+    }
+    Ok(())
+}
+
+/// The names in `engine::fuzzing::TARGETS`, read from its text: this program does not link it.
+fn targets(root: &Path) -> Result<Vec<String>> {
+    let path = root.join("engine/src/fuzzing.rs");
+    let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+    let names = text.lines().filter_map(|line| {
+        let (name, _) = line.strip_prefix("    (\"")?.split_once('"')?;
+        Some(name.to_owned())
+    });
+    Ok(names.collect())
+}
+
+fn build(root: &Path) -> Result<PathBuf> {
+    let folder = target_folder(root).join("fuzz");
+    let folder_text = folder.display().to_string();
+    let words = [
+        "build",
+        "--quiet",
+        "--release",
+        "--manifest-path",
+        "fuzz/Cargo.toml",
+        "--target",
+        TRIPLE,
+        "--target-dir",
+        &folder_text,
+    ];
+    cargo(root, &words, &[("RUSTFLAGS", FLAGS)])?;
+    Ok(folder.join(TRIPLE).join("release/engine-fuzz"))
+}
+
+fn target_folder(root: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
+}
+
+/// One target and its folders.
+struct Fuzzer<'a> {
+    program: &'a Path,
+    target: &'a str,
+    /// What is committed.
+    kept: PathBuf,
+    /// What was ever found here.
+    found: PathBuf,
+    crashes: PathBuf,
+}
+
+impl<'a> Fuzzer<'a> {
+    fn new(root: &Path, program: &'a Path, target: &'a str) -> Result<Self> {
+        let work = target_folder(root).join("fuzz");
+        let fuzzer = Self {
+            program,
+            target,
+            kept: root.join("fuzz/corpus").join(target),
+            found: work.join("corpus").join(target),
+            crashes: work.join("crashes").join(target),
+        };
+        for folder in [&fuzzer.kept, &fuzzer.found, &fuzzer.crashes] {
+            fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
+        }
+        Ok(fuzzer)
+    }
+
+    /// Looks for new inputs for so long, then keeps the fewest that reach as much.
+    fn run(&self, seconds: u64) -> Result<()> {
+        let output = self
+            .command()
+            .arg(format!("-max_total_time={seconds}"))
+            .arg(format!("-max_len={INPUT_BYTES_MAX}"))
+            .args(["-rss_limit_mb=512", "-malloc_limit_mb=256", "-timeout=10"])
+            .args(["-print_final_stats=1", "-verbosity=0"])
+            .arg(format!("-artifact_prefix={}/", self.crashes.display()))
+            .args([&self.found, &self.kept])
+            .output()
+            .context("start the fuzzer")?;
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        if !output.status.success() {
+            say(&told);
+            let crash = told
+                .lines()
+                .find_map(|line| line.split_once("Test unit written to "));
+            let input = crash.map_or("its output above", |(_, path)| path);
+            bail!("{} fails on {input}", self.target);
+        }
+        let count = told
+            .lines()
+            .find_map(|line| line.strip_prefix("stat::number_of_executed_units:"))
+            .map_or("?", str::trim);
+        self.keep()?;
+        let target = self.target;
+        say(&format!(
+            "{target:<18} {count:>12} inputs in {seconds} s, no crash"
+        ));
+        Ok(())
+    }
+
+    fn keep(&self) -> Result<()> {
+        let fewest = self.found.with_extension("fewest");
+        let _ = fs::remove_dir_all(&fewest);
+        fs::create_dir_all(&fewest).with_context(|| format!("create {}", fewest.display()))?;
+        let merged = self
+            .command()
+            .args(["-merge=1", "-verbosity=0"])
+            .args([&fewest, &self.kept, &self.found])
+            .output()
+            .context("start the fuzzer to merge its inputs")?;
+        if !merged.status.success() {
+            say(&String::from_utf8_lossy(&merged.stderr));
+            bail!("{}: its inputs cannot be merged", self.target);
+        }
+        let mut inputs = sizes(&fewest)?;
+        inputs.sort();
+        for (_, path) in sizes(&self.kept)? {
+            if is_numbered(&path) {
+                fs::remove_file(&path).with_context(|| format!("remove {}", path.display()))?;
+            }
+        }
+        // Short ones and long ones alike.
+        let step = inputs.len().div_ceil(CORPUS_INPUTS_MAX).max(1);
+        let mut bytes = 0;
+        for (size, path) in inputs.into_iter().step_by(step) {
+            bytes += size;
+            if bytes > CORPUS_BYTES_MAX {
+                break;
+            }
+            let name = path.file_name().context("an input has a name")?;
+            fs::copy(&path, self.kept.join(name))
+                .with_context(|| format!("keep {}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(self.program);
+        command.env("ENGINE_FUZZ_TARGET", self.target);
+        command
+    }
+}
+
+/// Whether the fuzzer named an input, by its hash. One that a person named shows a bug that was
+/// mended, and stays.
+fn is_numbered(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.len() == 40 && name.chars().all(|sign| sign.is_ascii_hexdigit())
+}
+
+/// The files of a folder and their lengths.
+fn sizes(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
+    let mut found = Vec::new();
+    let entries = fs::read_dir(folder).with_context(|| format!("list {}", folder.display()))?;
+    for entry in entries {
+        let entry = entry.with_context(|| format!("list {}", folder.display()))?;
+        let path = entry.path();
+        let bytes = entry
+            .metadata()
+            .with_context(|| format!("look at {}", path.display()))?;
+        found.push((bytes.len(), path));
+    }
+    Ok(found)
+}
