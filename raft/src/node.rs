@@ -13,7 +13,6 @@ use std::sync::{Arc, OnceLock};
 use engine::ErrorKind;
 use engine::command::{Command, Outcome};
 use engine::disk::DiskWatch;
-use engine::env::vfs::create_dir_durable;
 use engine::ids::{GroupId, LogId, NodeId, Term};
 use engine::replica::{Replica, Shared};
 use engine::segment::Log;
@@ -366,7 +365,7 @@ type Opened = (Box<dyn fmt::Debug + Send + Sync>, Identity, Log);
 fn open(config: &NodeConfig, shared: &Shared) -> Result<Opened> {
     let (env, dir) = (&config.env, &config.dir);
     let failed = |source| engine::Error::io(format!("open {}", dir.display()), source);
-    create_dir_durable(env.vfs.as_ref(), dir).map_err(failed)?;
+    engine::env::vfs::create_dir_durable(env.vfs.as_ref(), dir).map_err(failed)?;
     let lock = env.vfs.lock(&dir.join("LOCK")).map_err(|source| {
         let context = format!("{} is in use by another process", dir.display());
         engine::Error::with_source(ErrorKind::Locked, context, source)
