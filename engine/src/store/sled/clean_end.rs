@@ -4,7 +4,7 @@
 //! start: a crash in between leaves none.
 //!
 //! ```text
-//! SLED-CLEAN = format:u32 digest:u64 crc:u32
+//! SLED-CLEAN = format:u32 digest:u64 revision:u64 crc:u32
 //! ```
 
 use std::path::Path;
@@ -15,32 +15,38 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::codec::{DecodeError, Decoder, Encoder};
 use crate::env::Env;
 use crate::env::vfs::OpenMode;
+use crate::ids::Revision;
 use crate::{Error, Result};
 
 const NAME: &str = "SLED-CLEAN";
 const FORMAT: u32 = 1;
-const MARK_BYTES: usize = 16;
+const MARK_BYTES: usize = 24;
 
-/// A checkpoint, told from all others.
+/// A checkpoint, told from all others, and what sled holds of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Mark {
     digest: u64,
+    /// The last revision in sled. The Lsm may have dropped all rows of it, and then knows only a
+    /// lower one, at which sled would still show what was deleted.
+    pub(super) revision: Revision,
 }
 
 impl Mark {
-    pub(super) fn of(checkpoint: Option<Bytes>) -> Self {
-        let mut out = Encoder::new();
-        out.option(checkpoint.as_ref(), |out, checkpoint| {
-            out.bytes(checkpoint);
-        });
+    pub(super) fn new(checkpoint: Option<Bytes>, revision: Revision) -> Self {
         Self {
-            digest: xxh3_64(&out.finish()),
+            digest: digest(checkpoint),
+            revision,
         }
+    }
+
+    /// Whether sled was closed at this checkpoint.
+    pub(super) fn is_at(&self, checkpoint: Option<Bytes>) -> bool {
+        self.digest == digest(checkpoint)
     }
 
     fn encode(self) -> Vec<u8> {
         let mut out = Encoder::with_capacity(MARK_BYTES);
-        out.u32(FORMAT).u64(self.digest);
+        out.u32(FORMAT).u64(self.digest).u64(self.revision.0);
         let mut bytes = out.into_vec();
         let crc = crc32fast::hash(&bytes);
         bytes.extend_from_slice(&crc.to_le_bytes());
@@ -51,12 +57,21 @@ impl Mark {
         let mut input = Decoder::new(Bytes::copy_from_slice(bytes));
         let format = input.u32("format of the mark")?;
         let digest = input.u64("digest of the mark")?;
-        let mark = Self { digest };
+        let revision = Revision(input.u64("revision of the mark")?);
+        let mark = Self { digest, revision };
         if format != FORMAT || mark.encode() != bytes {
             return Err(input.error("mark", "is not what was written"));
         }
         Ok(mark)
     }
+}
+
+fn digest(checkpoint: Option<Bytes>) -> u64 {
+    let mut out = Encoder::new();
+    out.option(checkpoint.as_ref(), |out, checkpoint| {
+        out.bytes(checkpoint);
+    });
+    xxh3_64(&out.finish())
 }
 
 /// Reads the mark and removes it for good; `None` if there is no sound one.
@@ -99,8 +114,9 @@ mod tests {
         let env = Env::memory();
         let dir = Path::new("/store");
         env.vfs.create_dir_all(dir).expect("a folder");
-        let mark = Mark::of(Some(Bytes::from_static(b"checkpoint")));
-        assert_ne!(mark, Mark::of(None));
+        let checkpoint = Some(Bytes::from_static(b"checkpoint"));
+        let mark = Mark::new(checkpoint.clone(), Revision(7));
+        assert!(mark.is_at(checkpoint) && !mark.is_at(None));
         write(&env, dir, mark).expect("a disk that works");
         assert_eq!(take(&env, dir).expect("a disk that works"), Some(mark));
         assert_eq!(take(&env, dir).expect("a disk that works"), None);

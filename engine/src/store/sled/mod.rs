@@ -90,15 +90,16 @@ impl SledStore {
         let cache_bytes = blocks.budget();
         let lsm = Lsm::open(env, dir, options, blocks)?;
         let folder = env.vfs.is_system().then(|| dir.join(FOLDER));
+        let mut durable = lsm.written();
         let tree = match &folder {
             Some(folder) => {
-                let ended_at = clean_end::take(env, dir)?;
-                let current = clean_end::Mark::of(lsm.checkpoint());
-                rebuild::reopen(env, folder, cache_bytes, ended_at == Some(current), &lsm)?
+                let mark = clean_end::take(env, dir)?;
+                let mark = mark.filter(|mark| mark.is_at(lsm.checkpoint()));
+                durable = mark.map_or(durable, |mark| mark.revision.max(durable));
+                rebuild::reopen(env, folder, cache_bytes, mark.is_some(), &lsm)?
             }
             None => rebuild::fill(Tree::temporary(cache_bytes)?, &lsm)?,
         };
-        let durable = lsm.written();
         Ok(Self {
             env: env.clone(),
             dir: dir.to_owned(),
@@ -172,14 +173,15 @@ impl SledStore {
     /// Takes back what no checkpoint covers, and marks sled's folder as sound; nothing if
     /// somebody still reads, or if it is not known what to take back.
     fn end(&mut self) -> Result<()> {
-        let surplus = self.surplus.get_mut().take();
+        let surplus = self.surplus.get_mut();
+        let (durable, surplus) = (surplus.durable(), surplus.take());
         let tree = self.tree.take().and_then(Arc::into_inner);
         let (Some(keys), Some(tree), true) = (surplus, tree, self.lsm.is_running()) else {
             return Ok(());
         };
         tree.remove_all(keys)?;
         tree.end(&self.env, &self.dir.join(FOLDER))?;
-        let mark = clean_end::Mark::of(self.lsm.checkpoint());
+        let mark = clean_end::Mark::new(self.lsm.checkpoint(), durable);
         clean_end::write(&self.env, &self.dir, mark)
     }
 }

@@ -231,3 +231,22 @@ fn a_sweep_of_a_deleted_row_does_not_revive_it_in_a_scan() {
         assert_eq!(keys, expected);
     }
 }
+
+#[test]
+fn what_a_range_hid_stays_hidden_after_a_clean_end_though_the_lsm_forgot_the_range() {
+    let place = Place::new();
+    let store = place.open();
+    write(&store, 1, &[put("a", "1"), put("z", "1")]);
+    let hidden = KeyRange::prefix(Bytes::from_static(b"a"));
+    store
+        .write(Revision(2), &[], &[hidden])
+        .expect("the store runs");
+    flush(&store, 2);
+    compact_all(&store, 2);
+    assert_eq!(store.stats().deleted_ranges, 0);
+    drop(store);
+    let (store, kept) = place.reopen();
+    assert!(kept);
+    let rows = scan(&store, KeyRange::all(), u64::MAX, false).expect("nothing is damaged");
+    assert_eq!(rows.len(), 1);
+}
