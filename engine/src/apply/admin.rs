@@ -98,6 +98,8 @@ impl Apply<'_> {
             });
         }
         self.state.floor = revision;
+        // Whoever gives up old revisions wants their space back.
+        self.store.compact_whole();
         Outcome::Done
     }
 }

@@ -1,6 +1,6 @@
 //! Merging tables into the next level, piece by piece.
 //!
-//! L0 is merged into L1 when it has too many tables, or more bytes than all the rest; a deeper level hands one table after another
+//! L0 is merged into L1 when it has too many tables; a deeper level hands one table after another
 //! to the next when it has too many bytes: always the one that costs least there. Tables that meet
 //! nothing in the next level merely change their level.
 //!
@@ -49,10 +49,15 @@ pub(super) struct Plan {
 }
 
 /// The most urgent compaction; `None` if every level is within its bounds, and deletions left
-/// nothing to clean.
-pub(super) fn pick(version: &Version, floor: Revision, options: &StoreOptions) -> Option<Plan> {
+/// nothing to clean. Tables with ids below `whole_before` are to be merged all the way down.
+pub(super) fn pick(
+    version: &Version,
+    floor: Revision,
+    options: &StoreOptions,
+    whole_before: u64,
+) -> Option<Plan> {
     let levels = &version.levels;
-    if levels.level(0).len() >= options.l0_tables.max(1) || outweighs_the_rest(levels) {
+    if levels.level(0).len() >= options.l0_tables.max(1) {
         return Some(Plan::new(levels, 0, levels.level(0).to_vec()));
     }
     let mut allowed = options.level_base_bytes.max(1);
@@ -65,17 +70,27 @@ pub(super) fn pick(version: &Version, floor: Revision, options: &StoreOptions) -
         }
         allowed = allowed.saturating_mul(LEVEL_FACTOR);
     }
+    if let Some(plan) = pick_for_whole(levels, whole_before) {
+        return Some(plan);
+    }
     let left =
         hidden_in_part(version, floor).or_else(|| names_one(levels, &stale_blob_files(levels)));
     left.map(|(level, table)| Plan::rewrite(levels, level, table))
 }
 
-/// Whether L0 holds more than all levels below it: a small store that is written again and again
-/// is then mostly garbage, while for a growing one the merge is cheap.
-fn outweighs_the_rest(levels: &Levels) -> bool {
-    let bytes = |level: &Level| level.iter().map(|table| table.len).sum::<u64>();
-    let deeper: u64 = levels.iter().skip(1).map(bytes).sum();
-    bytes(levels.level(0)) > deeper
+/// The next step of a compaction of the whole store: down to the deepest level, and there each
+/// table once.
+fn pick_for_whole(levels: &Levels, before: u64) -> Option<Plan> {
+    let deepest = (0..LEVELS).rfind(|level| !levels.level(*level).is_empty())?;
+    let mut tables = levels.tables();
+    let (level, table) = tables.find(|(_, table)| table.id < before)?;
+    Some(if level == 0 {
+        Plan::new(levels, 0, levels.level(0).to_vec())
+    } else if level < deepest {
+        Plan::new(levels, level, vec![Arc::clone(table)])
+    } else {
+        Plan::rewrite(levels, level, Arc::clone(table))
+    })
 }
 
 /// The table whose keys meet the fewest bytes below, for its own: the cheapest way down.

@@ -43,6 +43,8 @@ pub struct Lsm {
     /// Read at any time; replaced only under `changing`.
     current: ArcSwap<Version>,
     changing: Mutex<()>,
+    /// Tables with ids below this are to be merged into the deepest level; ids are never reused.
+    whole_before: AtomicU64,
     /// The highest revision of which every row is readable.
     written: AtomicU64,
     writing: Mutex<()>,
@@ -105,6 +107,7 @@ impl Lsm {
             blocks,
             current: ArcSwap::from_pointee(recovered.version),
             changing: Mutex::default(),
+            whole_before: AtomicU64::new(0),
             written: AtomicU64::new(written.unwrap_or(0)),
             writing: Mutex::new(()),
             flushing: Mutex::new(()),
@@ -527,6 +530,11 @@ impl Store for Lsm {
         self.current.load().checkpoint.clone()
     }
 
+    fn compact_whole(&self) {
+        let next_id = self.manifest.lock().state().next_id;
+        self.whole_before.store(next_id, Ordering::Relaxed);
+    }
+
     fn compact_step(&self, floor: Revision) -> Result<bool> {
         let mut compacting = self.compacting.lock();
         self.check_running()?;
@@ -540,7 +548,8 @@ impl Store for Lsm {
                 self.drop_leftovers(leftovers)?;
                 return Ok(true);
             }
-            let Some(plan) = pick(&version, floor, &self.options) else {
+            let before = self.whole_before.load(Ordering::Relaxed);
+            let Some(plan) = pick(&version, floor, &self.options, before) else {
                 return Ok(false);
             };
             if plan.is_move() {

@@ -156,6 +156,10 @@ pub trait Store: Debug + Send + Sync {
     /// As [`Store::flush`], and `Corrupt` if a table is damaged.
     fn compact_step(&self, floor: Revision) -> Result<bool>;
 
+    /// Asks for a compaction of all that is in tables now, however small: later steps of
+    /// [`Store::compact_step`] merge it into one level, so that nothing below the floor is left.
+    fn compact_whole(&self);
+
     /// The newest durable checkpoint and its table files, which stay until the pin is dropped.
     fn pin(&self) -> PinnedTables;
 

@@ -308,6 +308,9 @@ impl Engine for Ours {
     fn compact(&mut self) -> Result<()> {
         self.shared.checkpoint_now();
         self.shared.wait_until_quiet();
+        self.shared.store.compact_whole();
+        self.shared.checkpoint_now();
+        self.shared.wait_until_quiet();
         Ok(())
     }
 

@@ -17,9 +17,6 @@ use rustix::io::Errno;
 
 use super::{DirEntry, File, OpenMode, Space, Vfs};
 
-/// Zeroes written and synced at once.
-const ZERO_BYTES: usize = 4 << 20;
-
 /// The file systems of this machine.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OsVfs;
@@ -165,28 +162,19 @@ impl File for OsFile {
         if len == 0 {
             return Ok(());
         }
-        let before = self.len()?.min(len);
         let allocated = rustix::io::retry_on_intr(|| {
             rustix::fs::fallocate(&self.file, FallocateFlags::empty(), 0, len)
         });
         match allocated {
-            // What a file system cannot reserve is written all the same.
+            // A file system that cannot reserve still gives the length; a full disk shows later.
             Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
             Err(errno) => return Err(errno.into()),
         }
-        // Written, not only reserved: the first write to a reserved place is a change of the
-        // file's metadata, and its sync waits for the file system's journal.
-        let zeroes = vec![0; ZERO_BYTES];
-        let mut offset = before;
-        while offset < len {
-            let rest = usize::try_from(len - offset).unwrap_or(usize::MAX);
-            let part = &zeroes[..rest.min(ZERO_BYTES)];
-            self.file.write_all_at(part, offset)?;
-            // Little by little, so that others need not wait for all of it.
-            self.file.sync_data()?;
-            offset += part.len() as u64;
+        if self.len()? < len {
+            self.file.set_len(len)
+        } else {
+            Ok(())
         }
-        Ok(())
     }
 
     fn len(&self) -> io::Result<u64> {

@@ -234,6 +234,10 @@ impl Store for SledStore {
         self.lsm.checkpoint()
     }
 
+    fn compact_whole(&self) {
+        self.lsm.compact_whole();
+    }
+
     fn compact_step(&self, floor: Revision) -> Result<bool> {
         let merged = self.lsm.compact_step(floor)?;
         let swept = self.sweep.step(self.tree(), self.sweep_floor(floor));

@@ -15,7 +15,7 @@ fn disk_bytes(env: &Env) -> u64 {
     sizes.sum()
 }
 
-/// what a hundred overwrites leave is at most three times what is alive.
+/// what a hundred overwrites leave is, after a compaction, at most three times what is alive.
 #[test]
 fn a_hundred_overwrites_leave_at_most_three_times_the_live_rows() {
     let env = Env::memory();
@@ -40,6 +40,7 @@ fn a_hundred_overwrites_leave_at_most_three_times_the_live_rows() {
             if store.memtable_bytes() >= options.memtable_bytes {
                 store.freeze(blob(revision));
                 store.flush().expect("the disk works");
+                store.compact_whole();
                 compact_all(&store, revision);
                 most = most.max(disk_bytes(&env));
             }
@@ -48,4 +49,35 @@ fn a_hundred_overwrites_leave_at_most_three_times_the_live_rows() {
     let live = ROWS * (10 + VALUE_BYTES as u64);
     assert!(most <= 3 * live, "{most} bytes for {live} of rows");
     assert!(most > live / 2, "the rows are on the disk at all: {most}");
+}
+
+#[test]
+fn a_compaction_of_the_whole_store_leaves_one_version_of_each_row() {
+    let env = Env::memory();
+    let store = open(&env, tiny());
+    for revision in 1..=30 {
+        let rows: Vec<_> = (0..9)
+            .map(|n| put(&format!("row/{n}"), &format!("{revision}")))
+            .collect();
+        store
+            .write(Revision(revision), &rows, &[])
+            .expect("the store runs");
+        store.freeze(blob(revision));
+        store.flush().expect("the disk works");
+        compact_all(&store, 0);
+    }
+    let entries = |store: &Lsm| -> u64 {
+        let levels = store.stats().levels;
+        levels.iter().map(|level| level.entries).sum()
+    };
+    assert_eq!(entries(&store), 30 * 9, "every revision is readable");
+    store.compact_whole();
+    compact_all(&store, 30);
+    assert_eq!(entries(&store), 9);
+    let levels = store.stats().levels;
+    assert_eq!(levels.iter().filter(|level| level.tables > 0).count(), 1);
+    assert!(
+        !store.compact_step(Revision(30)).expect("the disk works"),
+        "and that is all"
+    );
 }
