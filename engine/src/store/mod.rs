@@ -7,7 +7,7 @@
 //! ```text
 //! write → active memtable ─freeze→ frozen memtables ─flush→ L0 tables ─compact→ L1 … L6
 //!
-//! folder = CURRENT  MANIFEST-generation  id.table*
+//! folder = CURRENT  MANIFEST-generation  id.table*  id.blob*
 //! ```
 //!
 //! Everything is kept in one order: user key ascending, revision descending, so that a row's
