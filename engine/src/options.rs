@@ -31,7 +31,7 @@ pub struct Options {
     /// Rows kept in memory before they are written as a table, bytes. Default 32 MiB; up to three
     /// times as much while writes come faster than they are written.
     pub memtable_bytes: usize,
-    /// Size at which a table is cut, bytes. Default 16 MiB.
+    /// Size at which a table below L0 is cut, bytes. Default 16 MiB.
     pub table_bytes: u64,
     /// Size of the first sorted level, bytes; each further one is ten times larger.
     /// Default 256 MiB.

@@ -189,29 +189,18 @@ impl Lsm {
         TableWriter::create(&self.folder, id, salt, &self.options, cleaned)
     }
 
-    /// Writes a memtable's versions into tables, synced but not named anywhere yet.
-    fn write_tables(&self, memtable: &Memtable) -> Result<Vec<WrittenTable>> {
-        let mut written = Vec::new();
+    /// Writes a memtable's versions into a table, synced but not named anywhere yet; none if there
+    /// are none. It is not cut: each table of L0 is one more that every read asks.
+    fn write_table(&self, memtable: &Memtable) -> Result<Option<WrittenTable>> {
         let mut writer: Option<TableWriter> = None;
-        let mut last_key = Vec::new();
         memtable.for_each(|place, row| {
-            let full = writer.as_ref().map(TableWriter::bytes);
-            if full.is_some_and(|bytes| bytes >= self.options.table_bytes) && last_key != place.key
-            {
-                written.extend(writer.take().map(TableWriter::finish).transpose()?);
-            }
             let writer = match &mut writer {
                 Some(writer) => writer,
                 empty => empty.insert(self.create_table(Revision(0))?),
             };
-            if last_key != place.key {
-                last_key.clear();
-                last_key.extend_from_slice(place.key);
-            }
             writer.add(place, row)
         })?;
-        written.extend(writer.map(TableWriter::finish).transpose()?);
-        Ok(written)
+        writer.map(TableWriter::finish).transpose()
     }
 
     /// Opens finished tables and makes their names durable.
@@ -504,8 +493,8 @@ impl Store for Lsm {
         let Some(oldest) = self.version().frozen.last().cloned() else {
             return Ok(false);
         };
-        let mut written = self.write_tables(&oldest.memtable)?;
-        let adopted = self.adopt(&mut written, 0)?;
+        let mut written = self.write_table(&oldest.memtable)?;
+        let adopted = self.adopt(written.as_mut_slice(), 0)?;
         let bytes = written.iter().map(|table| table.len).sum();
         let edit = Edit {
             added: adopted.records,
@@ -519,7 +508,7 @@ impl Store for Lsm {
             added: adopted.tables,
             removed: Vec::new(),
         };
-        self.publish(&mut written, publication, true)?;
+        self.publish(written.as_mut_slice(), publication, true)?;
         self.counters.flushes.fetch_add(1, Ordering::Relaxed);
         let flushed = &self.counters.flushed_bytes;
         flushed.fetch_add(bytes, Ordering::Relaxed);

@@ -18,7 +18,7 @@ pub enum Compression {
 pub struct StoreOptions {
     /// How large the active memtable should grow before it is frozen; the caller freezes.
     pub memtable_bytes: usize,
-    /// Where a table file ends; one row's versions are never split, so it may be longer.
+    /// Where a table below L0 ends; one row's versions are never split, so it may be longer.
     pub table_bytes: u64,
     /// Where a data block ends; a longer row has a block for itself.
     pub block_bytes: usize,
