@@ -43,6 +43,8 @@ pub struct Lsm {
     /// Read at any time; replaced only under `changing`.
     current: ArcSwap<Version>,
     changing: Mutex<()>,
+    /// Flushed memtables that readers may still hold: none of them shall pay for freeing one.
+    retired: Mutex<Vec<Arc<Memtable>>>,
     /// Tables with ids below this are to be merged into the deepest level; ids are never reused.
     whole_before: AtomicU64,
     /// The highest revision of which every row is readable.
@@ -107,6 +109,7 @@ impl Lsm {
             blocks,
             current: ArcSwap::from_pointee(recovered.version),
             changing: Mutex::default(),
+            retired: Mutex::default(),
             whole_before: AtomicU64::new(0),
             written: AtomicU64::new(written.unwrap_or(0)),
             writing: Mutex::new(()),
@@ -201,6 +204,12 @@ impl Lsm {
             writer.add(place, row)
         })?;
         writer.map(TableWriter::finish).transpose()
+    }
+
+    /// Frees the memtables that no reader holds any more.
+    fn free_retired(&self) {
+        let mut retired = self.retired.lock();
+        retired.retain(|memtable| Arc::strong_count(memtable) > 1);
     }
 
     /// Opens finished tables and makes their names durable.
@@ -509,6 +518,8 @@ impl Store for Lsm {
             removed: Vec::new(),
         };
         self.publish(written.as_mut_slice(), publication, true)?;
+        self.retired.lock().push(oldest.memtable);
+        self.free_retired();
         self.counters.flushes.fetch_add(1, Ordering::Relaxed);
         let flushed = &self.counters.flushed_bytes;
         flushed.fetch_add(bytes, Ordering::Relaxed);
@@ -527,6 +538,7 @@ impl Store for Lsm {
     fn compact_step(&self, floor: Revision) -> Result<bool> {
         let mut compacting = self.compacting.lock();
         self.check_running()?;
+        self.free_retired();
         // Taken out, so that an error drops it and its unfinished files.
         let mut running = if let Some(running) = compacting.take() {
             running
