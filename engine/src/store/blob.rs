@@ -13,12 +13,13 @@
 //! - A blob file is synced before a manifest names a table that names it, and never changed.
 //! - Every byte but those between records of a torn write is under a checksum.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::folder::{Folder, UnpublishedFile};
+use super::section::{checksum, read};
 use crate::codec::{DecodeError, Decoder, Encoder};
 use crate::env::File;
 use crate::env::vfs::OpenMode;
@@ -117,7 +118,7 @@ impl BlobFile {
             let problem = format!("{len} bytes were written");
             return Err(Error::corrupt(&path, found, problem));
         }
-        let bytes = read(file.as_ref(), &path, 0, HEADER_BYTES)?;
+        let bytes = read("blob file", file.as_ref(), &path, 0, HEADER_BYTES)?;
         let salt = decode_header(bytes, id).map_err(|e| Error::corrupt(&path, 0, e))?;
         let Some(salt) = salt else {
             let message = format!("{} has an unknown format", path.display());
@@ -145,7 +146,13 @@ impl BlobValue {
     pub(super) fn read(&self) -> Result<Bytes> {
         let BlobFile { file, path, .. } = &*self.file;
         let len = self.at.len as usize;
-        let record = read(file.as_ref(), path, self.at.offset, len + FRAMING_BYTES)?;
+        let record = read(
+            "blob file",
+            file.as_ref(),
+            path,
+            self.at.offset,
+            len + FRAMING_BYTES,
+        )?;
         let damaged = |problem| Error::corrupt(path, self.at.offset, problem);
         let Some((body, crc)) = record.split_last_chunk::<4>() else {
             return Err(damaged("the record ends too early"));
@@ -250,26 +257,4 @@ fn decode_header(bytes: Bytes, id: u64) -> Result<Option<u64>, DecodeError> {
         return Err(input.error("id", "this is another file"));
     }
     Ok((version == VERSION).then_some(salt))
-}
-
-fn checksum(salt: u64, offset: u64, body: &[u8]) -> u32 {
-    let mut crc = crc32fast::Hasher::new();
-    crc.update(&salt.to_le_bytes());
-    crc.update(&offset.to_le_bytes());
-    crc.update(body);
-    crc.finalize()
-}
-
-fn read(file: &dyn File, path: &Path, offset: u64, len: usize) -> Result<Bytes> {
-    let mut bytes = vec![0; len];
-    match file.read_exact_at(&mut bytes, offset) {
-        Ok(()) => Ok(bytes.into()),
-        Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
-            Err(Error::corrupt(path, offset, "the file ends too early"))
-        }
-        Err(e) => {
-            let context = format!("read blob file {} at {offset}", path.display());
-            Err(Error::io(context, e))
-        }
-    }
 }

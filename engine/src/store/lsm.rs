@@ -122,7 +122,8 @@ impl Lsm {
     }
 
     /// Builds the manifest of a fresh folder from received table and blob files, which are in
-    /// `dir` already and synced, the deleted ranges that belong to them, and a checkpoint. Durable when this returns.
+    /// `dir` already and synced, the deleted ranges that belong to them, and a checkpoint. Durable
+    /// when this returns.
     ///
     /// # Errors
     /// `Invalid` if the folder is in use or a level is out of range; `Corrupt` if a file is not

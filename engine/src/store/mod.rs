@@ -51,6 +51,7 @@ mod compaction;
 mod folder;
 mod manifest;
 mod pin;
+mod section;
 
 pub(crate) mod inspect;
 mod kind;

@@ -35,14 +35,5 @@ pub(super) use properties::Properties;
 pub(super) use reader::{Fill, Table, TableCursor};
 pub(super) use writer::{TableWriter, WrittenTable};
 
-/// Checks or makes the checksum of a section.
-fn checksum(salt: u64, offset: u64, body: &[u8]) -> u32 {
-    let mut crc = crc32fast::Hasher::new();
-    crc.update(&salt.to_le_bytes());
-    crc.update(&offset.to_le_bytes());
-    crc.update(body);
-    crc.finalize()
-}
-
 /// Bytes of a checksum behind a section's body.
 const CRC_BYTES: usize = 4;

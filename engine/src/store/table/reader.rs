@@ -9,13 +9,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 
+use super::CRC_BYTES;
 use super::block::{BlobFiles, Block, Interval};
 use super::codec::unpack;
 use super::filter::Filter;
 use super::footer::{FOOTER_BYTES, Footer, VERSION, VERSION_1};
 use super::index::{BlockSpan, Index};
 use super::properties::Properties;
-use super::{CRC_BYTES, checksum};
 use crate::codec::{DecodeError, Decoder};
 use crate::env::File;
 use crate::env::vfs::OpenMode;
@@ -26,6 +26,7 @@ use crate::store::folder::Folder;
 use crate::store::iter::Direction;
 use crate::store::key::Place;
 use crate::store::row::{Found, StoredRow};
+use crate::store::section::{self, checksum};
 use crate::{Error, ErrorKind, Result};
 
 /// Bytes read at once by a cursor that will not come back.
@@ -418,17 +419,7 @@ fn check_section(path: &Path, salt: u64, at: BlockSpan, section: Bytes) -> Resul
 }
 
 pub(super) fn read(file: &dyn File, path: &Path, offset: u64, len: usize) -> Result<Bytes> {
-    let mut bytes = vec![0; len];
-    match file.read_exact_at(&mut bytes, offset) {
-        Ok(()) => Ok(bytes.into()),
-        Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
-            Err(Error::corrupt(path, offset, "the file ends too early"))
-        }
-        Err(e) => {
-            let context = format!("read table {} at {offset}", path.display());
-            Err(Error::io(context, e))
-        }
-    }
+    section::read("table", file, path, offset, len)
 }
 
 pub(super) fn damaged(path: &Path, offset: u64, error: &DecodeError) -> Error {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::block::BlockBuilder;
-use super::checksum;
 use super::codec::Compressor;
 use super::filter::FilterBuilder;
 use super::footer::{Footer, VERSION};
@@ -20,6 +19,7 @@ use crate::store::folder::{Folder, UnpublishedFile};
 use crate::store::key::Place;
 use crate::store::options::StoreOptions;
 use crate::store::row::{RowParts, ValueParts};
+use crate::store::section::checksum;
 use crate::{Error, Result};
 
 /// Bytes gathered before they are handed to the file.

@@ -47,6 +47,14 @@ fn deleted_at(revision: u64) -> Vec<KeyRange> {
     }
 }
 
+/// Writes and deletes what belongs to one revision.
+fn write_at(store: &Lsm, revision: u64) {
+    let (writes, deleted) = (writes_at(revision), deleted_at(revision));
+    store
+        .write(Revision(revision), &writes, &deleted)
+        .expect("the store runs");
+}
+
 fn model_at(revision: u64) -> Model {
     let mut model = Model::default();
     for revision in 1..=revision {
@@ -74,13 +82,7 @@ fn a_failed_sync_of_a_table_changes_nothing_and_the_flush_is_retried() {
     let env = env_on(&vfs, 7);
     let store = open(&env, tiny());
     for revision in 1..=3 {
-        store
-            .write(
-                Revision(revision),
-                &writes_at(revision),
-                &deleted_at(revision),
-            )
-            .expect("the store runs");
+        write_at(&store, revision);
     }
     store.freeze(blob(3));
     vfs.fail_sync_once();
@@ -165,13 +167,7 @@ fn a_full_disk_refuses_the_flush_and_poisons_nothing() {
     let env = env_on(&vfs, 9);
     let store = open(&env, tiny());
     for revision in 1..=6 {
-        store
-            .write(
-                Revision(revision),
-                &writes_at(revision),
-                &deleted_at(revision),
-            )
-            .expect("the store runs");
+        write_at(&store, revision);
     }
     store.freeze(blob(6));
     let space = env.vfs.space(&dir()).expect("a disk");
@@ -251,13 +247,7 @@ fn a_compaction_that_cannot_write_leaves_all_as_it_was() {
     let env = env_on(&vfs, 10);
     let store = open(&env, tiny());
     for revision in 1..=9 {
-        store
-            .write(
-                Revision(revision),
-                &writes_at(revision),
-                &deleted_at(revision),
-            )
-            .expect("the store runs");
+        write_at(&store, revision);
         if revision.is_multiple_of(3) {
             store.freeze(blob(revision));
             store.flush().expect("the disk works");
