@@ -38,6 +38,9 @@ const WARM_UP_GETS: u64 = 300_000;
 
 const SCAN_ROWS: usize = 100;
 
+/// Rows that are read again and again.
+const HOT_ROWS: u64 = 100_000;
+
 /// Keys are spread equally: one in 256 begins with it.
 const DELETED_PREFIX: u8 = 7;
 
@@ -192,6 +195,19 @@ impl Cell {
         }
         if wanted("hit2") {
             measures.push(("hit2_kops".into(), self.rate(2, &hit)? / 1e3));
+        }
+        let hot = |number: u64| {
+            let number = number % HOT_ROWS;
+            let expected = values.value(number, 0);
+            let mut right = false;
+            let found = engine.get_hot(&key(number), &mut |value| right = value == expected)?;
+            ensure!(found && right, "row {number} is not as it was written");
+            Ok(())
+        };
+        if wanted("hot1") {
+            (0..HOT_ROWS).try_for_each(hot)?;
+            measures.push(("hot1_kops".into(), self.rate(1, &hot)? / 1e3));
+            measures.push(("hot2_kops".into(), self.rate(2, &hot)? / 1e3));
         }
         if wanted("miss1") {
             measures.push(("miss1_kops".into(), self.rate(1, &miss)? / 1e3));

@@ -54,6 +54,8 @@ pub const LINES: &[Line] = &[
     line("load4k.mb_s", "(b) load of 4 KiB values, MB/s", 0),
     line("read.hit1_kops", "(c) get hit 1 thread, kops/s", 0),
     line("read.hit2_kops", "(c) get hit 2 threads, kops/s", 0),
+    line("read.hot1_kops", "(c) get hot rows 1 thread, kops/s", 0),
+    line("read.hot2_kops", "(c) get hot rows 2 threads, kops/s", 0),
     line("read.miss1_kops", "(c) get miss 1 thread, kops/s", 0),
     line("read.miss2_kops", "(c) get miss 2 threads, kops/s", 0),
     line("read.scans", "(d) scans of 100 per s", 0),

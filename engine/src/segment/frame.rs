@@ -1,12 +1,16 @@
 //! Frames: how one write becomes bytes that cannot be mistaken for others.
 
 use crc32fast::Hasher;
+use memchr::memmem;
 
 use crate::ids::{GroupId, LogId, LogIndex, Term};
 use crate::limits::FRAME_BODY_BYTES_MAX;
 
 /// Bytes before the body.
 pub(super) const FRAME_HEAD_BYTES: usize = 37;
+
+/// Where a frame's mark begins.
+const MARK_AT: usize = FRAME_HEAD_BYTES - 12;
 
 /// Bytes of a frame besides its body.
 pub(super) const FRAME_OVERHEAD_BYTES: usize = FRAME_HEAD_BYTES + 4;
@@ -138,25 +142,54 @@ impl FrameCodec {
     /// Looks in `bytes`, which stand at `offset` of the file, for a frame at any place that
     /// proves the log to have been durable beyond `position`; answers where it stands, and its
     /// mark.
-    ///
-    /// Most places are told from frames by their kind and mark alone, so that a torn tail full
-    /// of stale bytes costs no checksums.
     pub(super) fn find_mark_beyond(
         &self,
         position: Position,
         bytes: &[u8],
         offset: u32,
     ) -> Option<(u32, Position)> {
-        let mut from = 0;
-        loop {
-            let (skipped, head) = self.find_head(bytes, from, offset)?;
-            from = skipped + 1;
-            let at = offset.checked_add(u32::try_from(skipped).ok()?)?;
-            let proves = head.mark > position && self.parse(bytes.get(skipped..)?, at).is_some();
-            if proves {
-                return Some((at, head.mark));
+        let heads = self.heads_beyond(position, bytes, offset);
+        heads.into_iter().find_map(|(at, head)| {
+            let skipped = at.checked_sub(offset)? as usize;
+            let frame = self.parse(bytes.get(skipped..)?, at);
+            frame.map(|_| (at, head.mark))
+        })
+    }
+
+    /// Where in `bytes`, which stand at `offset` of the file, frames may begin whose marks are
+    /// beyond `position`, in order.
+    ///
+    /// Such a mark names a segment from the position's to this one: these few numbers are
+    /// looked for, so that stale bytes, which name older ones, are passed at the speed of memory.
+    pub(super) fn heads_beyond(
+        &self,
+        position: Position,
+        bytes: &[u8],
+        offset: u32,
+    ) -> Vec<(u32, FrameHead)> {
+        let mut heads = Vec::new();
+        for segment in position.segment..=self.segment {
+            let number = segment.to_le_bytes();
+            let finder = memmem::Finder::new(&number);
+            let mut from = MARK_AT;
+            while let Some(found) = bytes.get(from..).and_then(|rest| finder.find(rest)) {
+                let place = from + found - MARK_AT;
+                from += found + 1;
+                let at = u32::try_from(place)
+                    .ok()
+                    .and_then(|at| offset.checked_add(at));
+                let head = parse_head(&bytes[place..]).zip(at);
+                heads.extend(head.and_then(|((_, head), offset)| {
+                    let own = Position {
+                        segment: self.segment,
+                        offset,
+                    };
+                    (position < head.mark && head.mark <= own).then_some((offset, head))
+                }));
             }
         }
+        heads.sort_unstable_by_key(|(at, _)| *at);
+        heads
     }
 
     /// Where, at or behind place `from` of `bytes`, a frame may begin: its first fields can be
@@ -299,5 +332,25 @@ mod tests {
             Some((8_301, head().mark))
         );
         assert_eq!(codec.find_mark_beyond(head().mark, &bytes, 8_200), None);
+    }
+
+    #[test]
+    fn a_mark_is_found_behind_what_looks_like_its_beginning() {
+        // 256 begins and ends with a zero. In the index 65 541 there is one, too, whose last byte
+        // is the first of the mark.
+        let mark = Position {
+            segment: 256,
+            offset: 8_200,
+        };
+        let head = FrameHead {
+            log_id: LogId::new(5, 65_541),
+            mark,
+            ..head()
+        };
+        let codec = FrameCodec::new(256, 77);
+        let mut bytes = vec![1; 40];
+        codec.put(&mut bytes, 8_300, &head, b"body");
+        let found = codec.find_mark_beyond(Position::default(), &bytes, 8_260);
+        assert_eq!(found, Some((8_300, mark)));
     }
 }

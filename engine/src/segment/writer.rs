@@ -140,6 +140,11 @@ impl Writer {
         }
         if orders.closing {
             self.write_mark()?;
+            match self.tidy_up() {
+                // All of it stays, and is looked through at the next open.
+                Err(error) if error.kind() == ErrorKind::Full => {}
+                tidied => tidied?,
+            }
             self.stop(Phase::Closed);
             return Ok(Step::Done);
         }
@@ -395,6 +400,16 @@ impl Writer {
         front.room.left_bytes = self.left_bytes();
         front.stats.marks += 1;
         Ok(())
+    }
+
+    /// Leaves nothing behind the last frame: an open need not look for frames there. The spares
+    /// stay as headers, and bear witness that there is a segment before them. Not synced: a crash
+    /// may undo it.
+    fn tidy_up(&mut self) -> Result<()> {
+        self.current.cut(self.start)?;
+        self.spares
+            .drain(..)
+            .try_for_each(|spare| spare.cut(FRAMES_AT))
     }
 
     /// One piece of housekeeping; `true` if there may be more.

@@ -16,11 +16,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use bytes::Bytes;
 use parking_lot::RwLock;
 
+use super::buffers::Buffers;
+
 /// Enough that threads seldom meet.
 const SHARDS: usize = 32;
 
-/// What a block costs beside its bytes: its slot, its place in the map, its buffer's header.
-const SLOT_OVERHEAD_BYTES: usize = 128;
+/// What a block costs beside its bytes: its slot, its place in the map, what its buffer is larger.
+const SLOT_OVERHEAD_BYTES: usize = 192;
 
 /// A cache of table blocks with a budget of bytes, shared by all stores of a node.
 #[derive(Debug)]
@@ -29,6 +31,7 @@ pub struct BlockCache {
     resident: AtomicUsize,
     files: AtomicU64,
     shards: Vec<CountedShard>,
+    buffers: Arc<Buffers>,
 }
 
 /// Names a block: a number that the cache gave to an open file, and an offset in it.
@@ -70,6 +73,7 @@ impl BlockCache {
             resident: AtomicUsize::new(0),
             files: AtomicU64::new(0),
             shards: (0..SHARDS).map(|_| CountedShard::default()).collect(),
+            buffers: Arc::default(),
         })
     }
 
@@ -104,6 +108,11 @@ impl BlockCache {
     /// A number for a newly opened file. Blocks of closed files are never asked for again.
     pub(super) fn file(&self) -> u64 {
         self.files.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Memory for blocks that are read.
+    pub(super) fn buffers(&self) -> &Arc<Buffers> {
+        &self.buffers
     }
 
     pub(super) fn get(&self, key: BlockKey) -> Option<Bytes> {

@@ -52,10 +52,12 @@ impl KeyHeads {
 
 /// The first eight bytes as a number, zeroes where the key is shorter: if two of these differ, the
 /// keys are in the same order.
-fn head(key: &[u8]) -> u64 {
+pub(super) fn head(key: &[u8]) -> u64 {
+    if let Some((first, _)) = key.split_first_chunk() {
+        return u64::from_be_bytes(*first);
+    }
     let mut bytes = [0; 8];
-    let len = key.len().min(8);
-    bytes[..len].copy_from_slice(&key[..len]);
+    bytes[..key.len()].copy_from_slice(key);
     u64::from_be_bytes(bytes)
 }
 

@@ -192,7 +192,7 @@ impl Merge {
 
     /// The key of the version it stands on.
     pub(super) fn key(&self) -> Bytes {
-        self.front().map(Source::key).unwrap_or_default()
+        self.front().and_then(Source::key).unwrap_or_default()
     }
 
     /// The row of the version it stands on; `None` for a tombstone.
@@ -346,13 +346,11 @@ impl Source {
         }
     }
 
-    fn key(&self) -> Bytes {
+    fn key(&self) -> Option<Bytes> {
         match self {
             Self::Memtable(cursor) => cursor.key(),
-            Self::Table(_) | Self::Level(_) => self
-                .place()
-                .map(|place| Bytes::copy_from_slice(place.key))
-                .unwrap_or_default(),
+            Self::Table(cursor) => cursor.key(),
+            Self::Level(cursor) => cursor.cursor.as_ref()?.key(),
         }
     }
 

@@ -195,7 +195,7 @@ impl Lsm {
 
     /// Writes a memtable's versions into a table, synced but not named anywhere yet; none if there
     /// are none. It is not cut: each table of L0 is one more that every read asks.
-    fn write_table(&self, memtable: &Memtable) -> Result<Option<WrittenTable>> {
+    fn write_table(&self, memtable: &Arc<Memtable>) -> Result<Option<WrittenTable>> {
         let mut writer: Option<TableWriter> = None;
         memtable.for_each(|place, row| {
             let writer = match &mut writer {
@@ -330,9 +330,8 @@ impl Lsm {
         for item in VisibleRows::new(version, range.clone(), at, Direction::Forward)? {
             let (key, row) = item?;
             if row.mod_revision < revision {
-                version
-                    .active
-                    .insert(revision, &RowWrite { key, value: None });
+                let deleted = RowWrite { key, value: None };
+                version.active.write(revision, &[deleted]);
             }
         }
         Ok(())
@@ -420,9 +419,7 @@ impl Store for Lsm {
                 self.delete_each(&version, range, revision)?;
             }
         }
-        for write in writes {
-            active.insert(revision, write);
-        }
+        active.write(revision, writes);
         self.written.store(revision.0, Ordering::Release);
         Ok(())
     }

@@ -46,6 +46,7 @@ mod memtable;
 mod table;
 
 mod block_cache;
+mod buffers;
 mod cleaning;
 mod compaction;
 mod folder;

@@ -25,8 +25,20 @@ pub(super) fn read(
     len: usize,
 ) -> Result<Bytes> {
     let mut bytes = vec![0; len];
-    match file.read_exact_at(&mut bytes, offset) {
-        Ok(()) => Ok(bytes.into()),
+    read_into(what, file, path, offset, &mut bytes)?;
+    Ok(bytes.into())
+}
+
+/// Fills `out` with a piece, as [`read`] does.
+pub(super) fn read_into(
+    what: &str,
+    file: &dyn File,
+    path: &Path,
+    offset: u64,
+    out: &mut [u8],
+) -> Result<()> {
+    match file.read_exact_at(out, offset) {
+        Ok(()) => Ok(()),
         Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
             Err(Error::corrupt(path, offset, "the file ends too early"))
         }

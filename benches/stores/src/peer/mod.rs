@@ -20,6 +20,9 @@ pub use counting::CountingVfs;
 /// Every engine has this much for its cache of blocks or pages.
 pub const CACHE_BYTES: usize = 256 << 20;
 
+/// An engine with a cache of rows has this much for it.
+pub const ROW_CACHE_BYTES: usize = 64 << 20;
+
 /// Names of all engines in the order of the table.
 pub const ENGINES: &[&str] = &[
     "ours",
@@ -41,6 +44,11 @@ pub trait Engine: Send + Sync {
 
     /// Shows the value of a key to `see`; `false` if there is none.
     fn get(&self, key: &Key, see: &mut dyn FnMut(&[u8])) -> Result<bool>;
+
+    /// As [`Engine::get`], through the cache of rows that an engine may have before its store.
+    fn get_hot(&self, key: &Key, see: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        self.get(key, see)
+    }
 
     /// Shows up to `count` rows from `from` on; answers how many there were.
     fn scan(&self, from: &Key, count: usize, see: &mut dyn FnMut(&[u8], &[u8])) -> Result<usize>;

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use bytes::{BufMut, Bytes, BytesMut};
+use engine::cache::RowCache;
 use engine::env::Env;
 use engine::env::vfs::os::OsVfs;
 use engine::ids::{ClusterId, GroupId, LogId, LogIndex, Revision};
@@ -21,7 +22,7 @@ use engine::store::{BlockCache, KeyRange, Lsm, NewRow, RowWrite, Store, StoreOpt
 use parking_lot::{Condvar, Mutex};
 
 use super::counting::{CountingVfs, Counts};
-use super::{CACHE_BYTES, Engine};
+use super::{CACHE_BYTES, Engine, ROW_CACHE_BYTES};
 use crate::workload::{BATCH_ROWS, KEY_BYTES, Key};
 
 const CLUSTER: ClusterId = ClusterId(1);
@@ -49,6 +50,8 @@ pub struct Ours {
 
 struct Shared {
     store: Lsm,
+    /// Only for gets of hot rows, while nothing is written.
+    rows: RowCache,
     log: Log,
     memtable_bytes: usize,
     writing: Mutex<()>,
@@ -90,6 +93,7 @@ impl Ours {
         let checkpoint = store.checkpoint().map_or(Ok(0), |bytes| index_of(&bytes))?;
         let shared = Arc::new(Shared {
             store,
+            rows: RowCache::new(ROW_CACHE_BYTES),
             log,
             memtable_bytes,
             writing: Mutex::default(),
@@ -278,6 +282,22 @@ impl Engine for Ours {
             see(&row.value);
             true
         }))
+    }
+
+    fn get_hot(&self, key: &Key, see: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        let key = store_key(key);
+        if let Some(row) = self.shared.rows.get(GROUP, &key) {
+            see(&row.value);
+            return Ok(true);
+        }
+        let read_at = Revision(self.shared.applied.load(Ordering::Acquire));
+        let Some(row) = self.shared.store.get(&key, read_at)? else {
+            return Ok(false);
+        };
+        see(&row.value);
+        let key = Bytes::copy_from_slice(&key);
+        self.shared.rows.fill(GROUP, key, row, read_at);
+        Ok(true)
     }
 
     fn scan(&self, from: &Key, count: usize, see: &mut dyn FnMut(&[u8], &[u8])) -> Result<usize> {

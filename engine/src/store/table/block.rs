@@ -239,7 +239,8 @@ impl Block {
         index: usize,
         into: &mut Interval,
     ) -> Result<(), DecodeError> {
-        into.keys.clear();
+        let mut keys = Vec::with_capacity(into.keys.len());
+        into.keys = Bytes::new();
         into.entries.clear();
         let mut position = self.restart(index)?;
         let end = self.interval_end(index)?;
@@ -257,11 +258,10 @@ impl Block {
                     "a run longer than any that is written",
                 ));
             }
-            let start = into.keys.len();
-            into.keys
-                .extend_from_within(last.start..last.start + entry.shared);
-            into.keys.extend_from_slice(self.slice(entry.tail, "key")?);
-            last = start..into.keys.len();
+            let start = keys.len();
+            keys.extend_from_within(last.start..last.start + entry.shared);
+            keys.extend_from_slice(self.slice(entry.tail, "key")?);
+            last = start..keys.len();
             into.entries.push(Slot {
                 key: last.clone(),
                 revision: entry.revision,
@@ -271,6 +271,7 @@ impl Block {
         if into.entries.is_empty() {
             return Err(damaged("entry", position, "a restart without entries"));
         }
+        into.keys = keys.into();
         Ok(())
     }
 
@@ -413,10 +414,10 @@ impl Block {
     }
 }
 
-/// A run of entries with whole keys; its buffers are used again and again.
+/// A run of entries with whole keys, which share one allocation.
 #[derive(Debug, Default)]
 pub(super) struct Interval {
-    keys: Vec<u8>,
+    keys: Bytes,
     entries: Vec<Slot>,
 }
 
@@ -438,6 +439,11 @@ impl Interval {
             key: self.keys.get(slot.key.clone())?,
             revision: slot.revision,
         })
+    }
+
+    pub(super) fn key(&self, index: usize) -> Option<Bytes> {
+        let slot = self.entries.get(index)?;
+        Some(self.keys.slice(slot.key.clone()))
     }
 
     /// How many entries stand before `target`.

@@ -9,9 +9,12 @@
 //!
 //! Source: the [LZ4 block format](https://github.com/lz4/lz4/blob/dev/doc/lz4_Block_format.md).
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::codec::DecodeError;
+use crate::store::buffers::Buffers;
 use crate::store::options::Compression;
 
 const STORED: u8 = 0;
@@ -78,7 +81,7 @@ impl Compressor {
 }
 
 /// The block of what was stored.
-pub(super) fn unpack(stored: &Bytes) -> Result<Bytes, DecodeError> {
+pub(super) fn unpack(stored: &Bytes, buffers: &Arc<Buffers>) -> Result<Bytes, DecodeError> {
     let damaged = |problem| DecodeError {
         field: "codec",
         position: stored.len(),
@@ -94,9 +97,9 @@ pub(super) fn unpack(stored: &Bytes) -> Result<Bytes, DecodeError> {
             if raw_len > data.len().saturating_mul(RATIO_MAX) {
                 return Err(damaged("the block would grow beyond reason"));
             }
-            let mut block = vec![0; raw_len];
-            match lz4_flex::block::decompress_into(data, &mut block) {
-                Ok(len) if len == raw_len => Ok(block.into()),
+            let mut block = buffers.take(raw_len);
+            match lz4_flex::block::decompress_into(data, block.as_mut()) {
+                Ok(len) if len == raw_len => Ok(block.freeze()),
                 Ok(_) | Err(_) => Err(damaged("the block does not decompress")),
             }
         }
@@ -131,12 +134,12 @@ mod tests {
         let text = b"the same words again and again, ".repeat(100);
         let small = stored(&mut compressor, &text);
         assert!(small.len() < text.len() / 10);
-        assert_eq!(unpack(&small), Ok(text.clone().into()));
+        assert_eq!(unpack(&small, &Arc::default()), Ok(text.clone().into()));
         let noise = noise(4096);
         for _ in 0..100 {
             let kept = stored(&mut compressor, &noise);
             assert_eq!(kept.len(), noise.len() + 1);
-            assert_eq!(unpack(&kept), Ok(noise.clone().into()));
+            assert_eq!(unpack(&kept, &Arc::default()), Ok(noise.clone().into()));
         }
         // After all that noise, text is found again soon.
         assert!((0..=TRY_EVERY).any(|_| stored(&mut compressor, &text).len() < text.len()));
@@ -153,7 +156,10 @@ mod tests {
             b"\xff\xff\xff\xff\x00\x01",
             b"\x09\x00\x00\x00\x10a\x01",
         ] {
-            assert!(unpack(&Bytes::copy_from_slice(bytes)).is_err(), "{bytes:?}");
+            assert!(
+                unpack(&Bytes::copy_from_slice(bytes), &Arc::default()).is_err(),
+                "{bytes:?}"
+            );
         }
     }
 }

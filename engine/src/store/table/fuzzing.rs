@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -68,11 +69,14 @@ pub(crate) fn block(data: &[u8]) {
 
 /// A stored block of any bytes, and any bytes stored.
 pub(crate) fn codec(data: &[u8]) {
-    let _ = unpack(&Bytes::copy_from_slice(data));
+    let _ = unpack(&Bytes::copy_from_slice(data), &Arc::default());
     let mut compressor = Compressor::new(Compression::Lz4);
     let (bytes, codec) = compressor.pack(data);
     let stored = [bytes, &[codec]].concat();
-    assert_eq!(unpack(&Bytes::from(stored)).expect("our own bytes"), data);
+    assert_eq!(
+        unpack(&Bytes::from(stored), &Arc::default()).expect("our own bytes"),
+        data
+    );
 }
 
 /// An index, and the place where it is to begin.

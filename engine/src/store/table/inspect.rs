@@ -283,7 +283,7 @@ impl Look<'_> {
     fn block(&mut self, number: usize, span: BlockSpan) -> Result<bool> {
         let (path, version, blobs) = (self.path, self.version, self.blob_files.clone());
         let block = self.section(span, |at, body| {
-            unpack_block(version, body)
+            unpack_block(version, body, &Arc::default())
                 .and_then(|bytes| Block::new(bytes, &blobs))
                 .map_err(|e| damaged(path, at.offset, &e))
         })?;

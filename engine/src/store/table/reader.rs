@@ -22,6 +22,7 @@ use crate::env::vfs::OpenMode;
 use crate::ids::Revision;
 use crate::store::blob::BlobFile;
 use crate::store::block_cache::{BlockCache, BlockKey};
+use crate::store::buffers::Buffers;
 use crate::store::folder::Folder;
 use crate::store::iter::Direction;
 use crate::store::key::Place;
@@ -176,8 +177,11 @@ impl Table {
         {
             return Block::new(bytes, &self.blob_files).map_err(|e| self.damaged(span, &e));
         }
-        let section = read_section(self.file.as_ref(), &self.path, self.salt, span)?;
-        let bytes = self.unpack(section).map_err(|e| self.damaged(span, &e))?;
+        let mut section = self.blocks.buffers().take(span.len as usize);
+        let file = self.file.as_ref();
+        section::read_into("table", file, &self.path, span.offset, section.as_mut())?;
+        let body = check_section(&self.path, self.salt, span, section.freeze())?;
+        let bytes = self.unpack(body).map_err(|e| self.damaged(span, &e))?;
         let block =
             Block::new(bytes.clone(), &self.blob_files).map_err(|e| self.damaged(span, &e))?;
         if fill == Fill::Cache {
@@ -187,7 +191,7 @@ impl Table {
     }
 
     fn unpack(&self, body: Bytes) -> Result<Bytes, DecodeError> {
-        unpack_block(self.version, body)
+        unpack_block(self.version, body, self.blocks.buffers())
     }
 
     fn damaged(&self, span: BlockSpan, error: &DecodeError) -> Error {
@@ -277,6 +281,10 @@ impl TableCursor {
 
     pub(in crate::store) fn place(&self) -> Option<Place<'_>> {
         self.interval.place(self.position?)
+    }
+
+    pub(in crate::store) fn key(&self) -> Option<Bytes> {
+        self.interval.key(self.position?)
     }
 
     pub(in crate::store) fn row(&self) -> Option<StoredRow> {
@@ -390,11 +398,15 @@ impl TableCursor {
 }
 
 /// The block of a section's body, in a table of this version.
-pub(super) fn unpack_block(version: u32, body: Bytes) -> Result<Bytes, DecodeError> {
+pub(super) fn unpack_block(
+    version: u32,
+    body: Bytes,
+    buffers: &Arc<Buffers>,
+) -> Result<Bytes, DecodeError> {
     if version == VERSION_1 {
         return Ok(body);
     }
-    unpack(&body)
+    unpack(&body, buffers)
 }
 
 /// Reads a section's body, and checks it.

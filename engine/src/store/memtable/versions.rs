@@ -1,0 +1,191 @@
+//! Versions of rows, copied into chunks.
+//!
+//! ```text
+//! version = revision:u64 key_len:u32 value_len:u32 alive:u8 create_revision:u64 version:u64 key value
+//! ```
+//!
+//! The rows of one write share a chunk, unless they are many: what a reader keeps of a value
+//! keeps the whole chunk alive.
+
+use std::sync::OnceLock;
+
+use bytes::{Buf, BufMut, Bytes};
+
+use super::slab::Slab;
+use crate::ids::Revision;
+use crate::store::key::Place;
+use crate::store::row::{Found, RowParts, RowWrite, StoredRow, StoredValue, ValueParts};
+
+/// Where a chunk ends; a longer version has a chunk for itself.
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// What a chunk costs beyond its bytes.
+const CHUNK_OVERHEAD_BYTES: usize = size_of::<OnceLock<Bytes>>() + 16;
+
+const HEAD_BYTES: usize = 8 + 4 + 4 + 1 + 8 + 8;
+
+/// Where a version is: its chunk's number, and its first byte there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct VersionAt(pub(super) u64);
+
+/// Chunks, added by one writer and read by anybody.
+pub(super) struct Versions {
+    chunks: Slab<OnceLock<Bytes>>,
+}
+
+impl Versions {
+    pub(super) fn new() -> Self {
+        Self {
+            chunks: Slab::new(),
+        }
+    }
+
+    /// Copies rows into chunk number `chunk`, as many as there is room for; answers where they
+    /// are, and what the chunk costs.
+    pub(super) fn add(
+        &self,
+        chunk: u32,
+        revision: Revision,
+        writes: &[RowWrite],
+        added: &mut Vec<VersionAt>,
+    ) -> usize {
+        let mut len = 0;
+        let fitting = writes.iter().enumerate().take_while(|(number, write)| {
+            len += version_bytes(write);
+            *number == 0 || len <= CHUNK_BYTES
+        });
+        let fitting = &writes[..fitting.count()];
+        let mut bytes = Vec::with_capacity(fitting.iter().map(version_bytes).sum());
+        for write in fitting {
+            added.push(VersionAt(u64::from(chunk) << 32 | bytes.len() as u64));
+            put(&mut bytes, revision, write);
+        }
+        let cost = bytes.len() + CHUNK_OVERHEAD_BYTES;
+        self.chunks.make(chunk).get_or_init(|| bytes.into());
+        cost
+    }
+
+    pub(super) fn get(&self, at: VersionAt) -> Version<'_> {
+        let chunk = self.chunks.get(low_half(at.0 >> 32)).get();
+        let chunk = chunk.expect("a version is published after its chunk");
+        let start = low_half(at.0) as usize;
+        Version {
+            chunk,
+            head: Head::get(&chunk[start..]),
+            key: start + HEAD_BYTES,
+        }
+    }
+
+    pub(super) fn place(&self, at: VersionAt) -> Place<'_> {
+        self.get(at).place()
+    }
+}
+
+/// One version, where it lies.
+pub(super) struct Version<'a> {
+    chunk: &'a Bytes,
+    head: Head,
+    /// Where the key begins.
+    key: usize,
+}
+
+struct Head {
+    revision: Revision,
+    key_len: usize,
+    value_len: usize,
+    /// What a version knows beside its value; a tombstone has none.
+    life: Option<Life>,
+}
+
+#[derive(Clone, Copy)]
+struct Life {
+    create_revision: Revision,
+    version: u64,
+}
+
+impl<'a> Version<'a> {
+    pub(super) fn place(&self) -> Place<'a> {
+        Place {
+            key: &self.chunk[self.key..self.value()],
+            revision: self.head.revision,
+        }
+    }
+
+    /// The key; it shares the chunk's memory.
+    pub(super) fn key(&self) -> Bytes {
+        self.chunk.slice(self.key..self.value())
+    }
+
+    /// The row; its value shares the chunk's memory.
+    pub(super) fn row(&self) -> Option<StoredRow> {
+        self.head.life.map(|life| StoredRow {
+            value: StoredValue::Inline(self.chunk.slice(self.value()..self.end())),
+            create_revision: life.create_revision,
+            version: life.version,
+        })
+    }
+
+    pub(super) fn parts(&self) -> Option<RowParts<'a>> {
+        self.head.life.map(|life| RowParts {
+            value: ValueParts::Inline(&self.chunk[self.value()..self.end()]),
+            create_revision: life.create_revision,
+            version: life.version,
+        })
+    }
+
+    pub(super) fn found(&self) -> Found {
+        Found {
+            revision: self.head.revision,
+            row: self.row(),
+        }
+    }
+
+    fn value(&self) -> usize {
+        self.key + self.head.key_len
+    }
+
+    fn end(&self) -> usize {
+        self.value() + self.head.value_len
+    }
+}
+
+impl Head {
+    fn get(mut bytes: &[u8]) -> Self {
+        let revision = Revision(bytes.get_u64_le());
+        let key_len = bytes.get_u32_le() as usize;
+        let value_len = bytes.get_u32_le() as usize;
+        let alive = bytes.get_u8() == 1;
+        let life = Life {
+            create_revision: Revision(bytes.get_u64_le()),
+            version: bytes.get_u64_le(),
+        };
+        Self {
+            revision,
+            key_len,
+            value_len,
+            life: alive.then_some(life),
+        }
+    }
+}
+
+fn put(out: &mut Vec<u8>, revision: Revision, write: &RowWrite) {
+    let len = |bytes: usize| u32::try_from(bytes).expect("rows end far below 4 GiB");
+    let row = write.value.as_ref();
+    out.put_u64_le(revision.0);
+    out.put_u32_le(len(write.key.len()));
+    out.put_u32_le(len(row.map_or(0, |row| row.value.len())));
+    out.put_u8(u8::from(row.is_some()));
+    out.put_u64_le(row.map_or(0, |row| row.create_revision.0));
+    out.put_u64_le(row.map_or(0, |row| row.version));
+    out.put_slice(&write.key);
+    out.put_slice(row.map_or(&[], |row| &row.value));
+}
+
+fn version_bytes(write: &RowWrite) -> usize {
+    let value_len = write.value.as_ref().map_or(0, |row| row.value.len());
+    HEAD_BYTES + write.key.len() + value_len
+}
+
+fn low_half(number: u64) -> u32 {
+    u32::try_from(number & u64::from(u32::MAX)).expect("it is cut to 32 bits")
+}
