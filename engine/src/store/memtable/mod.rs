@@ -20,7 +20,7 @@ use parking_lot::{Mutex, RwLock};
 
 pub(super) use self::cursor::MemtableCursor;
 use self::tree::{Tree, Writer};
-use self::versions::VersionAt;
+use self::versions::{Filling, VersionAt};
 use super::deleted::{DeletedRange, DeletedRanges};
 use super::iter::Direction;
 use super::key::Place;
@@ -41,7 +41,7 @@ pub(super) struct Memtable {
 /// What only the writer needs.
 struct Writing {
     tree: Writer,
-    chunks: u32,
+    filling: Filling,
     added: Vec<VersionAt>,
 }
 
@@ -52,7 +52,7 @@ impl Memtable {
             tree,
             writing: Mutex::new(Writing {
                 tree: writer,
-                chunks: 0,
+                filling: Filling::default(),
                 added: Vec::new(),
             }),
             deleted: RwLock::default(),
@@ -67,17 +67,14 @@ impl Memtable {
         let mut writing = self.writing.lock();
         let Writing {
             tree,
-            chunks,
+            filling,
             added,
         } = &mut *writing;
         let mut rest = writes;
         let mut bytes = 0;
         while !rest.is_empty() {
             added.clear();
-            bytes += self.tree.versions.add(*chunks, revision, rest, added);
-            *chunks = chunks
-                .checked_add(1)
-                .expect("a memtable is frozen long before");
+            bytes += self.tree.versions.add(filling, revision, rest, added);
             for version in added.iter() {
                 bytes += self.tree.insert(tree, *version);
             }

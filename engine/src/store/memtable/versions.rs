@@ -4,74 +4,96 @@
 //! version = revision:u64 key_len:u32 value_len:u32 alive:u8 create_revision:u64 version:u64 key value
 //! ```
 //!
-//! The rows of one write share a chunk, unless they are many: what a reader keeps of a value
-//! keeps the whole chunk alive.
+//! Chunks have one size, which no allocator fails to use again. Each write ends a piece of one:
+//! the piece is never changed, while the next write goes on behind it. What a reader keeps of a
+//! value keeps the whole chunk alive.
 
 use std::sync::OnceLock;
 
-use bytes::{Buf, BufMut, Bytes};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::slab::Slab;
 use crate::ids::Revision;
 use crate::store::key::Place;
 use crate::store::row::{Found, RowParts, RowWrite, StoredRow, StoredValue, ValueParts};
 
-/// Where a chunk ends; a longer version has a chunk for itself.
+/// A longer version has a chunk for itself.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// What a chunk costs beyond its bytes.
-const CHUNK_OVERHEAD_BYTES: usize = size_of::<OnceLock<Bytes>>() + 16;
+/// What a piece costs beyond its bytes.
+const PIECE_OVERHEAD_BYTES: usize = size_of::<OnceLock<Bytes>>();
 
 const HEAD_BYTES: usize = 8 + 4 + 4 + 1 + 8 + 8;
 
-/// Where a version is: its chunk's number, and its first byte there.
+/// Where a version is: its piece's number, and its first byte there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct VersionAt(pub(super) u64);
 
-/// Chunks, added by one writer and read by anybody.
+/// Pieces of chunks, added by one writer and read by anybody.
 pub(super) struct Versions {
-    chunks: Slab<OnceLock<Bytes>>,
+    pieces: Slab<OnceLock<Bytes>>,
+}
+
+/// What the writer adds to.
+#[derive(Debug, Default)]
+pub(super) struct Filling {
+    chunk: BytesMut,
+    pieces: u32,
 }
 
 impl Versions {
     pub(super) fn new() -> Self {
         Self {
-            chunks: Slab::new(),
+            pieces: Slab::new(),
         }
     }
 
-    /// Copies rows into chunk number `chunk`, as many as there is room for; answers where they
-    /// are, and what the chunk costs.
+    /// Copies rows into a piece, as many as a chunk has room for; answers where they are, and
+    /// what that costs.
     pub(super) fn add(
         &self,
-        chunk: u32,
+        filling: &mut Filling,
         revision: Revision,
         writes: &[RowWrite],
         added: &mut Vec<VersionAt>,
     ) -> usize {
         let mut len = 0;
-        let fitting = writes.iter().enumerate().take_while(|(number, write)| {
-            len += version_bytes(write);
-            *number == 0 || len <= CHUNK_BYTES
-        });
-        let fitting = &writes[..fitting.count()];
-        let mut bytes = Vec::with_capacity(fitting.iter().map(version_bytes).sum());
-        for write in fitting {
-            added.push(VersionAt(u64::from(chunk) << 32 | bytes.len() as u64));
-            put(&mut bytes, revision, write);
+        let mut fitting = 0;
+        for write in writes {
+            let longer = len + version_bytes(write);
+            if fitting > 0 && longer > CHUNK_BYTES {
+                break;
+            }
+            len = longer;
+            fitting += 1;
         }
-        let cost = bytes.len() + CHUNK_OVERHEAD_BYTES;
-        self.chunks.make(chunk).get_or_init(|| bytes.into());
+        let chunk = &mut filling.chunk;
+        let mut cost = len + PIECE_OVERHEAD_BYTES;
+        if chunk.capacity() < len {
+            // What is left of the last one is never used.
+            cost += chunk.capacity();
+            *chunk = BytesMut::with_capacity(len.max(CHUNK_BYTES));
+        }
+        let piece = filling.pieces;
+        filling.pieces = piece
+            .checked_add(1)
+            .expect("a memtable is frozen long before");
+        for write in &writes[..fitting] {
+            added.push(VersionAt(u64::from(piece) << 32 | chunk.len() as u64));
+            put(chunk, revision, write);
+        }
+        let bytes = chunk.split().freeze();
+        self.pieces.make(piece).get_or_init(|| bytes);
         cost
     }
 
     pub(super) fn get(&self, at: VersionAt) -> Version<'_> {
-        let chunk = self.chunks.get(low_half(at.0 >> 32)).get();
-        let chunk = chunk.expect("a version is published after its chunk");
+        let piece = self.pieces.get(low_half(at.0 >> 32)).get();
+        let piece = piece.expect("a version is published after its piece");
         let start = low_half(at.0) as usize;
         Version {
-            chunk,
-            head: Head::get(&chunk[start..]),
+            piece,
+            head: Head::get(&piece[start..]),
             key: start + HEAD_BYTES,
         }
     }
@@ -83,7 +105,7 @@ impl Versions {
 
 /// One version, where it lies.
 pub(super) struct Version<'a> {
-    chunk: &'a Bytes,
+    piece: &'a Bytes,
     head: Head,
     /// Where the key begins.
     key: usize,
@@ -106,20 +128,20 @@ struct Life {
 impl<'a> Version<'a> {
     pub(super) fn place(&self) -> Place<'a> {
         Place {
-            key: &self.chunk[self.key..self.value()],
+            key: &self.piece[self.key..self.value()],
             revision: self.head.revision,
         }
     }
 
     /// The key; it shares the chunk's memory.
     pub(super) fn key(&self) -> Bytes {
-        self.chunk.slice(self.key..self.value())
+        self.piece.slice(self.key..self.value())
     }
 
     /// The row; its value shares the chunk's memory.
     pub(super) fn row(&self) -> Option<StoredRow> {
         self.head.life.map(|life| StoredRow {
-            value: StoredValue::Inline(self.chunk.slice(self.value()..self.end())),
+            value: StoredValue::Inline(self.piece.slice(self.value()..self.end())),
             create_revision: life.create_revision,
             version: life.version,
         })
@@ -127,7 +149,7 @@ impl<'a> Version<'a> {
 
     pub(super) fn parts(&self) -> Option<RowParts<'a>> {
         self.head.life.map(|life| RowParts {
-            value: ValueParts::Inline(&self.chunk[self.value()..self.end()]),
+            value: ValueParts::Inline(&self.piece[self.value()..self.end()]),
             create_revision: life.create_revision,
             version: life.version,
         })
@@ -168,7 +190,7 @@ impl Head {
     }
 }
 
-fn put(out: &mut Vec<u8>, revision: Revision, write: &RowWrite) {
+fn put(out: &mut BytesMut, revision: Revision, write: &RowWrite) {
     let len = |bytes: usize| u32::try_from(bytes).expect("rows end far below 4 GiB");
     let row = write.value.as_ref();
     out.put_u64_le(revision.0);
