@@ -5,33 +5,15 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result, ensure};
 use engine_client::{Client, Fetch, Scan};
 
-use crate::history::Place;
+use crate::history::{Act, Answer, Found, FoundMessage, FoundRow, History};
 
 /// Everything in one keyspace and one topic.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
     /// By key.
     pub rows: BTreeMap<String, FoundRow>,
-    /// By place: partition, then offset.
-    pub messages: BTreeMap<Place, FoundMessage>,
-}
-
-/// A row that is there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FoundRow {
-    /// Its value.
-    pub value: String,
-    /// How often it was written.
-    pub version: u64,
-}
-
-/// A message that is there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FoundMessage {
-    /// Its key.
-    pub key: String,
-    /// What its producer numbered it.
-    pub sequence: u64,
+    /// By partition, all of them from offset 0.
+    pub partitions: Vec<Vec<FoundMessage>>,
 }
 
 impl State {
@@ -39,8 +21,27 @@ impl State {
     pub async fn read(client: &Client, keyspace: &str, topic: &str) -> Result<Self> {
         Ok(Self {
             rows: rows(client, keyspace).await?,
-            messages: messages(client, topic).await?,
+            partitions: partitions(client, topic).await?,
         })
+    }
+
+    /// Adds to a history that this was read after everything else.
+    pub fn append_to(self, history: &mut History) {
+        let reader = history.fresh_process();
+        let found = |found| Answer {
+            found: Some(found),
+            ..Answer::default()
+        };
+        history.push(reader, Act::Scan, found(Found::Rows(self.rows)));
+        for (partition, messages) in (0..).zip(self.partitions) {
+            let fetch = Act::Fetch {
+                partition,
+                offset: 0,
+                node: None,
+            };
+            let end = messages.last().map_or(0, |message| message.offset + 1);
+            history.push(reader, fetch, found(Found::Messages { messages, end }));
+        }
     }
 }
 
@@ -71,14 +72,15 @@ async fn rows(client: &Client, keyspace: &str) -> Result<BTreeMap<String, FoundR
     }
 }
 
-async fn messages(client: &Client, topic: &str) -> Result<BTreeMap<Place, FoundMessage>> {
+async fn partitions(client: &Client, topic: &str) -> Result<Vec<Vec<FoundMessage>>> {
     let described = client
         .topics()
         .describe(topic)
         .await
         .with_context(|| format!("describe topic {topic}"))?;
-    let mut found = BTreeMap::new();
+    let mut partitions = Vec::with_capacity(described.partitions.len());
     for (partition, bounds) in (0_u32..).zip(&described.partitions) {
+        let mut found = Vec::new();
         let mut next = bounds.start;
         while next < bounds.end {
             let page = client
@@ -98,22 +100,22 @@ async fn messages(client: &Client, topic: &str) -> Result<BTreeMap<Place, FoundM
                     message.offset
                 );
                 next += 1;
-                let place = Place {
-                    partition,
-                    offset: message.offset,
-                };
                 let sequence = text(&message.value)?;
-                let message = FoundMessage {
+                found.push(FoundMessage {
+                    offset: message.offset,
                     key: text(&message.key.unwrap_or_default())?,
-                    sequence: sequence
-                        .parse()
-                        .with_context(|| format!("read sequence '{sequence}' at {place:?}"))?,
-                };
-                found.insert(place, message);
+                    sequence: sequence.parse().with_context(|| {
+                        format!(
+                            "read sequence '{sequence}' in partition {partition} at offset {}",
+                            message.offset
+                        )
+                    })?,
+                });
             }
         }
+        partitions.push(found);
     }
-    Ok(found)
+    Ok(partitions)
 }
 
 fn text(bytes: &[u8]) -> Result<String> {

@@ -42,46 +42,38 @@ pub fn longest(calls: &[Call], from_us: u64, until_us: u64) -> Option<Gap> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::planted::{put, read, written};
     use super::*;
-    use crate::history::End;
+    use crate::history::notation;
 
     #[test]
     fn the_longest_gap_between_any_clients_is_found() {
-        let calls = [
-            put("a", "1", 0, written(10, 1)),
-            put("b", "2", 0, written(500, 1)),
-            put("a", "3", 11, written(20, 2)),
-            put("c", "4", 30, End::Fail),
-            put("d", "5", 40, End::Unknown),
-            read("a", Some("3"), 100, 200),
-            put("a", "6", 600, written(900, 3)),
-        ];
-        let gap = longest(&calls, 0, 600);
+        let history = notation::parse(
+            "1 put a 1; 2 put b 2; 1 -> ok; 1 put a 3 -> ok; 3 put c 4 -> fail; 4 put d 5 -> info
+             +100; 1 read a -> 3; +300; 2 -> ok; 1 put a 6 -> ok",
+        );
+        let gap = longest(&history.calls(), 0, 600_000);
         assert_eq!(
             gap,
             Some(Gap {
-                from_us: 20,
-                until_us: 500
+                from_us: 4_000,
+                until_us: 410_000
             }),
             "failed and unknown writes and reads do not count"
         );
         assert_eq!(
             gap.map(|gap| gap.length()),
-            Some(Duration::from_micros(480))
+            Some(Duration::from_millis(406))
         );
     }
 
     #[test]
     fn a_window_sees_the_gaps_that_touch_it() {
-        let calls = [
-            put("a", "1", 0, written(10, 1)),
-            put("a", "2", 0, written(500, 2)),
-            put("a", "3", 0, written(510, 3)),
-        ];
-        let gap = longest(&calls, 500, 600);
-        assert_eq!(gap.map(|gap| gap.length()), Some(Duration::from_micros(10)));
-        assert_eq!(longest(&calls, 510, 600), None);
+        let history =
+            notation::parse("1 put a 1 -> ok; +490; 1 put a 2 -> ok; +10; 1 put a 3 -> ok");
+        let calls = history.calls();
+        let gap = longest(&calls, 493_000, 600_000);
+        assert_eq!(gap.map(|gap| gap.length()), Some(Duration::from_millis(12)));
+        assert_eq!(longest(&calls, 505_000, 600_000), None);
         assert_eq!(longest(&[], 0, 1), None);
     }
 }

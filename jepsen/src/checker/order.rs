@@ -1,75 +1,58 @@
 //! Revisions: a write that began after another was acknowledged has the higher one.
 
-use super::Violation;
-use crate::history::{Call, End};
+use super::{Kind, Report};
+use crate::history::{Act, Call, History};
 
 /// Judges the revisions of all acknowledged writes.
-pub fn check(calls: &[Call]) -> Vec<Violation> {
-    let mut writes: Vec<(u64, u64, u64)> = calls
+pub fn check(history: &History) -> Report {
+    let calls = history.calls();
+    let writes: Vec<Write> = calls.iter().filter_map(Write::of).collect();
+    let mut by_end: Vec<(usize, u64)> = writes
         .iter()
-        .filter(|call| call.act.is_write())
-        .filter_map(|call| match &call.end {
-            End::Ok {
-                completed_us,
-                answer,
-            } => Some((call.invoked_us, *completed_us, answer.revision)),
-            End::Fail | End::Unknown => None,
-        })
-        .collect();
-    let mut by_end: Vec<(u64, u64)> = writes
-        .iter()
-        .map(|(_, completed_us, revision)| (*completed_us, *revision))
+        .map(|write| (write.acknowledged_at, write.revision))
         .collect();
     by_end.sort_unstable();
-    writes.sort_unstable();
     let mut ended = by_end.iter().peekable();
     let mut highest = 0;
-    let mut violations = Vec::new();
-    for (invoked_us, _, revision) in writes {
-        while let Some((_, earlier)) = ended.next_if(|(completed_us, _)| *completed_us < invoked_us)
-        {
+    let mut report = Report::new("order");
+    report.judged = writes.len();
+    for write in writes {
+        while let Some((_, earlier)) = ended.next_if(|(at, _)| *at < write.invoked_at) {
             highest = highest.max(*earlier);
         }
-        if revision != 0 && revision <= highest {
-            violations.push(Violation::Reordered(format!(
-                "a write that began at {invoked_us} us has revision {revision}, \
-                 and {highest} was acknowledged before"
-            )));
+        if write.revision <= highest {
+            let what = format!(
+                "line {}: a write has revision {}, and {highest} was acknowledged before it began",
+                write.line, write.revision
+            );
+            report.violate(Kind::Reordered, what);
         }
     }
-    violations
+    report
+}
+
+/// An acknowledged write, in the order of beginnings.
+struct Write {
+    invoked_at: usize,
+    acknowledged_at: usize,
+    revision: u64,
+    line: usize,
+}
+
+impl Write {
+    /// A resend answers with the revision of the first attempt, and a delete that found nothing
+    /// with one that was there before it; neither says anything about order.
+    fn of(call: &Call) -> Option<Self> {
+        let makes_revision = call.act.is_write() && !matches!(call.act, Act::Delete { .. });
+        let revision = call.answer()?.revision;
+        (makes_revision && call.request.is_none() && revision != 0).then_some(Self {
+            invoked_at: call.invoked_at,
+            acknowledged_at: call.acknowledged_at()?,
+            revision,
+            line: call.line(),
+        })
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::planted::{at_revision, put};
-    use super::*;
-
-    #[test]
-    fn overlapping_writes_may_have_any_order() {
-        let calls = [
-            put("a", "1", 0, at_revision(5, 2)),
-            put("b", "2", 1, at_revision(4, 1)),
-            put("c", "3", 6, at_revision(7, 3)),
-        ];
-        assert_eq!(check(&calls), []);
-    }
-
-    #[test]
-    fn a_later_write_with_a_lower_revision_is_found() {
-        let calls = [
-            put("a", "1", 0, at_revision(5, 2)),
-            put("b", "2", 6, at_revision(7, 1)),
-        ];
-        assert!(matches!(check(&calls)[..], [Violation::Reordered(_)]));
-    }
-
-    #[test]
-    fn one_revision_for_two_writes_in_a_row_is_found() {
-        let calls = [
-            put("a", "1", 0, at_revision(5, 2)),
-            put("b", "2", 6, at_revision(7, 2)),
-        ];
-        assert!(matches!(check(&calls)[..], [Violation::Reordered(_)]));
-    }
-}
+mod tests;

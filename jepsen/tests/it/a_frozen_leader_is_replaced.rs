@@ -40,8 +40,8 @@ async fn a_frozen_leader_is_replaced() {
             .await,
         "no writes after the old leader woke"
     );
-    let calls = finish_and_check(&cluster, workload).await;
-    let gap = gap::longest(&calls, frozen_us, written_us).expect("writes went on");
+    let history = finish_and_check(&cluster, workload).await;
+    let gap = gap::longest(&history.calls(), frozen_us, written_us).expect("writes went on");
     tell(&format!("leader frozen: no write for {:?}", gap.length()));
     cluster
         .wait_for_agreement(PATIENCE)

@@ -59,7 +59,8 @@ async fn every_acknowledged_write_survives_kills() {
     );
     faults.push(("kill of all".to_owned(), killed_us, recorder.now_us()));
 
-    let calls = finish_and_check(&cluster, workload).await;
+    let history = finish_and_check(&cluster, workload).await;
+    let calls = history.calls();
     let acknowledged = calls
         .iter()
         .filter(|call| matches!(call.end, End::Ok { .. }));

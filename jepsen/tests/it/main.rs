@@ -10,9 +10,9 @@ use std::fs::File;
 use std::time::Duration;
 
 use engine_client::{Client, ClientOptions};
-use engine_jepsen::checker::check;
+use engine_jepsen::checker::{Verdict, check};
 use engine_jepsen::cluster::{Cluster, Plan, binary};
-use engine_jepsen::history::{Call, History};
+use engine_jepsen::history::History;
 use engine_jepsen::state::State;
 use engine_jepsen::workload::{self, Workload};
 use serde_json::json;
@@ -52,9 +52,9 @@ async fn start_workload(cluster: &Cluster, clients: u64) -> Workload {
     Workload::start(plan).await.expect("the workload starts")
 }
 
-/// Stops the clients, reads everything, and lets the checkers speak. Answers the calls.
-async fn finish_and_check(cluster: &Cluster, workload: Workload) -> Vec<Call> {
-    let history = workload.finish().await.expect("the clients finish");
+/// Stops the clients, reads everything, and lets the checkers speak. Answers the history.
+async fn finish_and_check(cluster: &Cluster, workload: Workload) -> History {
+    let mut history = workload.finish().await.expect("the clients finish");
     let options = ClientOptions {
         deadline: PATIENCE,
         ..ClientOptions::new(cluster.client_addresses())
@@ -62,23 +62,25 @@ async fn finish_and_check(cluster: &Cluster, workload: Workload) -> Vec<Call> {
     let client = Client::connect(options)
         .await
         .expect("the seeds are addresses");
-    let state = State::read(&client, KEYSPACE, TOPIC)
+    State::read(&client, KEYSPACE, TOPIC)
         .await
-        .expect("everything can be read");
-    let calls = history.calls();
-    let violations = check(&calls, &state);
-    if !violations.is_empty() {
+        .expect("everything can be read")
+        .append_to(&mut history);
+    let mut reports = check(&history);
+    reports.retain(|report| !matches!(report.verdict(), Verdict::Ok | Verdict::Idle));
+    if !reports.is_empty() {
         keep(cluster, &history);
     }
+    for report in &mut reports {
+        report.violations.truncate(20);
+    }
     assert!(
-        violations.is_empty(),
-        "{} violations in {} calls, history in {}: {:#?}",
-        violations.len(),
-        calls.len(),
+        reports.is_empty(),
+        "violations in {} lines, history in {}: {reports:#?}",
+        history.ops.len(),
         cluster.folder().display(),
-        violations.iter().take(20).collect::<Vec<_>>()
     );
-    calls
+    history
 }
 
 fn keep(cluster: &Cluster, history: &History) {
