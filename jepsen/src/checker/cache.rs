@@ -272,7 +272,7 @@ impl<'a> Over<'a> {
 
     /// When the first other value was shown by something that began after `known_at`.
     fn after(&self, value: Value, known_at: usize) -> usize {
-        let index = self.ends.partition_point(|(from, _)| *from <= known_at);
+        let index = self.ends.partition_point(|(from, _)| *from < known_at);
         match self.ends.get(index) {
             Some((_, first)) if first.value == value => first.other_until,
             Some((_, first)) => first.until,

@@ -1,8 +1,8 @@
 //! Transactions over lists: no anomaly of Adya's and its kin, up to strict serializability.
 //!
-//! The graph of dependencies and the search for cycles are those of the crate `adya`. Two things
-//! are looked at here, because it passes them over: that a read answers as many lists as it asked
-//! for, and that every element was appended by somebody.
+//! The graph of dependencies and the search for cycles are those of the crate `adya`. Looked at
+//! here is what it passes over: that a read answers as many lists as it asked for, that every
+//! element was appended by somebody, and by one transaction alone.
 
 use std::collections::BTreeSet;
 
@@ -25,7 +25,7 @@ pub fn check(history: &History) -> Report {
         return report;
     }
     judge_answers(&transactions, &mut report);
-    if report.violations.is_empty() {
+    if report.violations.is_empty() && report.undecided.is_empty() {
         let options = Opts {
             models: vec!["strict-serializable".to_owned()],
             ..Opts::default()
@@ -66,14 +66,18 @@ impl<'c, 'a> Transaction<'c, 'a> {
 }
 
 fn judge_answers(transactions: &[Transaction], report: &mut Report) {
-    let appended: BTreeSet<(&str, u64)> = transactions
+    let mut appended: BTreeSet<(&str, u64)> = BTreeSet::new();
+    for step in transactions
         .iter()
         .flat_map(|transaction| transaction.steps)
-        .filter_map(|step| match step {
-            Step::Append { list, element } => Some((list.as_str(), *element)),
-            Step::Read { .. } => None,
-        })
-        .collect();
+    {
+        if let Step::Append { list, element } = step
+            && !appended.insert((list, *element))
+        {
+            let what = format!("element {element} was appended to list {list} more than once");
+            report.undecided.push(what);
+        }
+    }
     for transaction in transactions {
         let Some(lists) = transaction.lists() else {
             continue;

@@ -30,6 +30,10 @@ impl Model for Counter {
             Tally::Read(count) => (count == *state).then_some(count),
         }
     }
+
+    fn is_read(&self, input: &Tally) -> bool {
+        matches!(input, Tally::Read(_))
+    }
 }
 
 /// All that was done to one counter.

@@ -64,6 +64,10 @@ impl Model for Lock {
             }
         }
     }
+
+    fn is_read(&self, _: &Hold) -> bool {
+        false
+    }
 }
 
 /// All that was done with one lock.

@@ -62,6 +62,10 @@ impl Model for Register {
             Access::Read(value) => (value == *state).then_some(value),
         }
     }
+
+    fn is_read(&self, input: &Access) -> bool {
+        matches!(input, Access::Read(_))
+    }
 }
 
 /// All that was done to one row.

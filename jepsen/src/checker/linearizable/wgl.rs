@@ -10,8 +10,8 @@
 //!
 //! # Invariants
 //! - A set of lifted operations and the state after them are tried once.
-//! - An operation that changes nothing is never taken back alone: what can follow without it can
-//!   follow with it.
+//! - A read is never taken back alone: what can follow without it can follow with it. (Of a write
+//!   that changes nothing here this is not true: later it may bring an old value back.)
 
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -30,6 +30,10 @@ pub trait Model {
 
     /// What it holds after an operation; `None` if that cannot have had this answer.
     fn step(&self, state: &Self::State, input: &Self::Input) -> Option<Self::State>;
+
+    /// Whether an operation changes nothing, whatever was held. It is then never tried at another
+    /// place than the first that fits, which saves most of the search.
+    fn is_read(&self, input: &Self::Input) -> bool;
 }
 
 /// An operation on one thing.
@@ -141,16 +145,14 @@ impl<'a, M: Model> Search<'a, M> {
 
     /// Whether the next step leads to what was not tried; the operation is then in the set.
     fn is_new(&mut self, index: usize, next: &M::State) -> bool {
-        if *next == self.state {
-            // Something without an end that changes nothing might as well never happen.
-            let has_end = self.operations[index].returned.is_some();
-            if has_end {
-                self.lifted.insert(index);
-            }
-            return has_end;
+        let operation = &self.operations[index];
+        if operation.returned.is_none() && *next == self.state {
+            // Something without an end that changes nothing might as well happen later.
+            return false;
         }
         self.lifted.insert(index);
-        let is_new = self.tried.insert(self.lifted.configuration(next));
+        let is_new = self.model.is_read(&operation.input)
+            || self.tried.insert(self.lifted.configuration(next));
         if !is_new {
             self.lifted.remove(index);
         }
@@ -167,9 +169,8 @@ impl<'a, M: Model> Search<'a, M> {
             self.lifted.remove(index);
             self.list.put_back(index);
             self.due_count += usize::from(self.operations[index].returned.is_some());
-            let changed = before != self.state;
             self.state = before;
-            if changed {
+            if !self.model.is_read(&self.operations[index].input) {
                 self.entry = self.list.next[self.list.call(index)];
                 return None;
             }

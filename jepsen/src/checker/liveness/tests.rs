@@ -95,7 +95,7 @@ fn a_run_that_ends_too_early_is_unknown() {
     let ended = notation::parse("1 put x 1 -> ok; 9 fault kill -> ok; 9 heal -> ok");
     assert_eq!(judge(&ended).verdict(), Verdict::Unknown);
     let broken_again = notation::parse(
-        "9 fault a -> ok; 9 heal -> ok; +50; 9 fault b -> ok; 9 heal -> ok; 1 put x 1 -> ok",
+        "9 fault a -> ok; 9 heal -> ok; +50; 9 fault b -> ok; +200; 9 heal -> ok; 1 put x 1 -> ok",
     );
     assert_eq!(judge(&broken_again).verdict(), Verdict::Unknown);
 }

@@ -73,7 +73,7 @@ const VALID: &[Valid] = &[
     ("the answer is not seen and the question neither",
      "1 put x 1 -> ok @1; 2 local x -> 1; 2 put y 1 -> ok @2; 3 local y -> nil; 3 local x -> nil"),
     ("a writer that had not read what was there",
-     "1 put x 1 -> ok @1; 2 put y 1 -> ok @2; 3 local y -> 1; 3 local x -> nil"),
+     "1 put x 1 -> ok @1; 2 local x -> nil; 2 put y 1 -> ok @2; 3 local y -> 1; 3 local x -> nil"),
     ("what was read while the write was open does not precede it",
      "1 put x 1 -> ok @1; 2 put y 1; 3 local y -> 1; 3 local x -> nil; 2 -> ok @2"),
     ("values without revisions are passed over", "1 put x 1 -> ok; 1 local x -> nil; 1 put x 2 -> ok; 1 local x -> 1"),
