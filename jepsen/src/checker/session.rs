@@ -252,6 +252,10 @@ impl<'a> Judge<'_, 'a> {
     }
 
     fn know(&mut self, process: u64, key: &'a str, due: Due) {
+        // Everybody knows of revision 0.
+        if due.revision == 0 {
+            return;
+        }
         let frontier = self.sessions.entry(process).or_default();
         if frontier
             .get(key)

@@ -2,9 +2,10 @@
 //!
 //! The graph of dependencies and the search for cycles are those of the crate `adya`. Looked at
 //! here is what it passes over: that a read answers as many lists as it asked for, that every
-//! element was appended by somebody, and by one transaction alone.
+//! element was appended by somebody, by one transaction alone, and stands behind what that
+//! transaction appended before it.
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 
 use adya::history::{Interner, Mop, Op, OpType, ReadValue, Scalar};
 use adya::{Opts, Report as Findings, Valid, Workload};
@@ -25,7 +26,7 @@ pub fn check(history: &History) -> Report {
         return report;
     }
     judge_answers(&transactions, &mut report);
-    if report.violations.is_empty() && report.undecided.is_empty() {
+    if report.undecided.is_empty() {
         let options = Opts {
             models: vec!["strict-serializable".to_owned()],
             ..Opts::default()
@@ -66,16 +67,18 @@ impl<'c, 'a> Transaction<'c, 'a> {
 }
 
 fn judge_answers(transactions: &[Transaction], report: &mut Report) {
-    let mut appended: BTreeSet<(&str, u64)> = BTreeSet::new();
-    for step in transactions
-        .iter()
-        .flat_map(|transaction| transaction.steps)
-    {
-        if let Step::Append { list, element } = step
-            && !appended.insert((list, *element))
-        {
-            let what = format!("element {element} was appended to list {list} more than once");
-            report.undecided.push(what);
+    let mut appended: Appended = HashMap::new();
+    for (index, transaction) in transactions.iter().enumerate() {
+        let mut last: HashMap<&str, u64> = HashMap::new();
+        for step in transaction.steps {
+            let Step::Append { list, element } = step else {
+                continue;
+            };
+            let before = last.insert(list, *element);
+            if appended.insert((list, *element), (index, before)).is_some() {
+                let what = format!("element {element} was appended to list {list} more than once");
+                report.undecided.push(what);
+            }
         }
     }
     for transaction in transactions {
@@ -89,13 +92,35 @@ fn judge_answers(transactions: &[Transaction], report: &mut Report) {
             report.violate(Kind::Misshapen, what);
         }
         for (list, elements) in transaction.reads().zip(lists) {
-            for element in elements {
-                if !appended.contains(&(list, *element)) {
-                    let what = format!("line {line}: nobody appended {element} to list {list}");
-                    report.violate(Kind::Phantom, what);
-                }
-            }
+            judge_list(line, list, elements, &appended, report);
         }
+    }
+}
+
+/// By list and element: the transaction that appended it, and what that had appended before.
+type Appended<'a> = HashMap<(&'a str, u64), (usize, Option<u64>)>;
+
+fn judge_list(line: usize, list: &str, found: &[u64], appended: &Appended, report: &mut Report) {
+    let mut before: Option<(usize, u64)> = None;
+    for element in found {
+        let Some((index, due_before)) = appended.get(&(list, *element)) else {
+            let what = format!("line {line}: nobody appended {element} to list {list}");
+            report.violate(Kind::Phantom, what);
+            before = None;
+            continue;
+        };
+        // Elements of one transaction stand together, in its order, none left out.
+        let neighbour = before
+            .filter(|(other, _)| other == index)
+            .map(|(_, one)| one);
+        if neighbour != *due_before {
+            let what = format!(
+                "line {line}: element {element} of list {list} does not follow what its \
+                 transaction had appended before it"
+            );
+            report.violate(Kind::Reordered, what);
+        }
+        before = Some((*index, *element));
     }
 }
 

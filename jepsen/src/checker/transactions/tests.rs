@@ -58,6 +58,8 @@ const PLANTED: &[Planted] = &[
     ("a transaction reads what it appends later", "future-read", "1 txn x x+1 -> [1]; 2 txn x -> [1]"),
     ("an element that nobody appended", "phantom", "1 txn x+1 -> ok; 2 txn x -> [1,7]"),
     ("an element of another list", "phantom", "1 txn x+1 y+2 -> ok; 2 txn x -> [1,2]"),
+    ("appends of one transaction in the wrong order", "reordered", "1 txn x+1 x+2 -> ok; 2 txn x -> [2,1]"),
+    ("one of two appends of a transaction is missing", "reordered", "1 txn x+1 x+2 -> ok; 2 txn x -> [2]"),
     ("an answer is missing", "misshapen", "1 txn x+1 -> ok; 2 txn x y -> [1]"),
 ];
 
@@ -109,7 +111,7 @@ fn a_history_that_says_nothing_is_unknown() {
         Verdict::Unknown,
         "elements are not unique"
     );
-    let apart = notation::parse("1 txn x -> []; 2 txn y -> []");
+    let apart = notation::parse("1 txn x; 2 txn y; 1 -> []; 2 -> []");
     assert_eq!(
         check(&apart).verdict(),
         Verdict::Unknown,
