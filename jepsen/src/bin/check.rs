@@ -10,12 +10,16 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, ValueEnum};
-use comfy_table::{Table, presets};
+use comfy_table::{LineStyle, Table, TableStyle};
 use engine_jepsen::checker::{self, Report, Verdict, liveness};
 use engine_jepsen::history::History;
 
 /// So many violations of one checker are shown in a table.
 const SHOWN_MAX: usize = 20;
+
+/// A line below the header, and nothing else.
+const STYLE: TableStyle =
+    TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// Judges a recorded history with all checkers.
 #[derive(Debug, Parser)]
@@ -77,7 +81,7 @@ fn judge(args: &Args) -> Result<bool> {
     reports.push(liveness::check(&history, &bounds));
     let mut stdout = io::stdout().lock();
     match args.output {
-        Output::Table => write!(stdout, "{}", table(&reports))?,
+        Output::Table => writeln!(stdout, "{}", table(&reports))?,
         Output::Json => writeln!(stdout, "{}", json(&reports)?)?,
     }
     Ok(reports
@@ -93,7 +97,7 @@ fn read(path: &Path) -> Result<History> {
 /// A row for each checker, and what was found below it.
 fn table(reports: &[Report]) -> String {
     let mut table = Table::new();
-    table.load_style_preset(presets::NOTHING);
+    table.load_style(STYLE);
     table.set_header(["checker", "verdict", "judged", "violations", "undecided"]);
     for report in reports {
         table.add_row([
@@ -104,19 +108,19 @@ fn table(reports: &[Report]) -> String {
             report.undecided.len().to_string(),
         ]);
     }
-    let mut text = format!("{}\n", table.trim_fmt());
+    let mut lines = vec![table.trim_fmt()];
     for report in reports {
-        for violation in report.violations.iter().take(SHOWN_MAX) {
-            text.push_str(&format!("{}: {violation}\n", report.checker));
+        let name = report.checker;
+        let shown = report.violations.iter().take(SHOWN_MAX);
+        lines.extend(shown.map(|violation| format!("{name}: {violation}")));
+        if report.violations.len() > SHOWN_MAX {
+            let more = report.violations.len() - SHOWN_MAX;
+            lines.push(format!("{name}: and {more} more"));
         }
-        if let Some(more) = report.violations.len().checked_sub(SHOWN_MAX + 1) {
-            text.push_str(&format!("{}: and {} more\n", report.checker, more + 1));
-        }
-        for undecided in &report.undecided {
-            text.push_str(&format!("{}: unknown: {undecided}\n", report.checker));
-        }
+        let undecided = report.undecided.iter();
+        lines.extend(undecided.map(|what| format!("{name}: unknown: {what}")));
     }
-    text
+    lines.join("\n")
 }
 
 /// All reports, each with its verdict.

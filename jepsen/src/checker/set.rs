@@ -40,7 +40,7 @@ struct Element {
     /// When it was first known to be there.
     known_at: usize,
     /// When the last read that saw it began.
-    last_seen_at: Option<usize>,
+    seen_last: Option<usize>,
 }
 
 struct Look<'a> {
@@ -55,7 +55,7 @@ impl<'a> Set<'a> {
         let element = self.elements.entry(element).or_insert(Element {
             begun_at: None,
             known_at: usize::MAX,
-            last_seen_at: None,
+            seen_last: None,
         });
         if !call.failed() {
             element.begun_at.get_or_insert(call.invoked_at);
@@ -84,7 +84,7 @@ impl<'a> Set<'a> {
             for number in look.elements {
                 if let Some(element) = self.elements.get_mut(number) {
                     element.known_at = element.known_at.min(look.completed_at);
-                    element.last_seen_at = element.last_seen_at.max(Some(look.invoked_at));
+                    element.seen_last = element.seen_last.max(Some(look.invoked_at));
                 }
             }
         }
@@ -134,7 +134,7 @@ impl<'a> Set<'a> {
     }
 
     fn complain_of_absence(&self, name: &str, look: &Look, number: u64, report: &mut Report) {
-        let last_seen_at = self.elements.get(&number).and_then(|one| one.last_seen_at);
+        let last_seen_at = self.elements.get(&number).and_then(|one| one.seen_last);
         let line = look.line;
         if last_seen_at.is_some_and(|last_seen_at| last_seen_at > look.invoked_at) {
             let what =

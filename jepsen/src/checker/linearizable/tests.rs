@@ -379,7 +379,7 @@ fn the_search_agrees_with_trying_every_order() {
 
 /// One row, up to 7 operations of 4 processes, few values, many unknown outcomes.
 fn random_register(random: &mut SmallRng) -> History {
-    let mut text = String::from("9 read x -> nil;");
+    let mut events = vec!["9 read x -> nil".to_owned()];
     let mut open: Vec<(u64, bool)> = Vec::new();
     let mut process = 0;
     let values = ["nil", "1", "2", "3"];
@@ -393,7 +393,7 @@ fn random_register(random: &mut SmallRng) -> History {
             1 | 2 => format!("put x {}", pick(random, 1)),
             _ => format!("cas x {} {}", pick(random, 0), pick(random, 1)),
         };
-        text.push_str(&format!("{process} {act};"));
+        events.push(format!("{process} {act}"));
         open.push((process, is_read));
         while !open.is_empty() && random.random_bool(0.6) {
             let (process, is_read) = open.swap_remove(random.random_range(0..open.len()));
@@ -403,10 +403,10 @@ fn random_register(random: &mut SmallRng) -> History {
                 _ if is_read => pick(random, 0),
                 _ => "ok",
             };
-            text.push_str(&format!("{process} -> {end};"));
+            events.push(format!("{process} -> {end}"));
         }
     }
-    notation::parse(&text)
+    notation::parse(&events.join(";"))
 }
 
 /// The definition itself: an order of some operations that explains all answers.
