@@ -68,16 +68,26 @@ type Frontier<'a> = Rc<BTreeMap<&'a str, Due>>;
 struct Rows<'a> {
     /// By row and value: the revision that made it; `None` if two did.
     revisions: HashMap<(&'a str, &'a str), Option<u64>>,
+    /// By row and value: the request that makes it; `None` if more than one write may.
+    makers: HashMap<(&'a str, &'a str), Option<Maker<'a>>>,
     /// Rows whose absence may come after their presence.
     deleted: BTreeSet<&'a str>,
     /// Rows that somebody reads; nothing need be known of others.
     read: BTreeSet<&'a str>,
 }
 
+/// A write: all attempts of one request, or a single call by its line.
+#[derive(Clone, Copy, PartialEq)]
+enum Maker<'a> {
+    Request(&'a str),
+    Line(usize),
+}
+
 impl<'a> Rows<'a> {
     fn of(calls: &[Call<'a>]) -> Self {
         let mut rows = Self {
             revisions: HashMap::new(),
+            makers: HashMap::new(),
             deleted: BTreeSet::new(),
             read: BTreeSet::new(),
         };
@@ -93,17 +103,33 @@ impl<'a> Rows<'a> {
                     rows.learn(key, value, *revision);
                 }
             }
-            match (written(call.act), call.answer()) {
-                (Some((key, None)), _) if !call.failed() => {
+            match written(call.act) {
+                Some((key, None)) if !call.failed() => {
                     rows.deleted.insert(key);
                 }
-                (Some((key, Some(value))), Some(answer)) => {
-                    rows.learn(key, value, answer.revision);
-                }
+                Some((key, Some(value))) if !call.failed() => rows.make(key, value, call),
                 _ => {}
             }
         }
         rows
+    }
+
+    fn make(&mut self, key: &'a str, value: &'a str, call: &Call<'a>) {
+        let maker = call
+            .request
+            .map_or(Maker::Line(call.line()), Maker::Request);
+        let known = self.makers.entry((key, value)).or_insert(Some(maker));
+        if *known != Some(maker) {
+            *known = None;
+        }
+        if let Some(answer) = call.answer() {
+            self.learn(key, value, answer.revision);
+        }
+    }
+
+    /// Whether one write alone can have made a value.
+    fn is_unique(&self, key: &'a str, value: &'a str) -> bool {
+        self.makers.get(&(key, value)).is_some_and(Option::is_some)
     }
 
     fn learn(&mut self, key: &'a str, value: &'a str, revision: u64) {
@@ -119,6 +145,7 @@ impl<'a> Rows<'a> {
     fn revision_of(&self, key: &'a str, answer: &'a Answer) -> Option<u64> {
         match answer.read.as_deref() {
             _ if answer.revision != 0 => Some(answer.revision),
+            Some(value) if !self.is_unique(key, value) => None,
             Some(value) => self.revisions.get(&(key, value)).copied().flatten(),
             None => (!self.deleted.contains(key)).then_some(0),
         }
@@ -241,7 +268,9 @@ impl<'a> Judge<'_, 'a> {
         };
         self.know(call.process, key, due);
         let value = answer.read.as_deref();
-        let behind = value.and_then(|value| self.knew.get(&(key, value)).cloned());
+        let behind = value
+            .filter(|value| self.rows.is_unique(key, value))
+            .and_then(|value| self.knew.get(&(key, value)).cloned());
         for (key, due) in behind.iter().flat_map(|frontier| frontier.iter()) {
             let kind = match due.kind {
                 Why::Wrote | Why::SawWhatFollowedWrite => Why::SawWhatFollowedWrite,
