@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use engine::command::{Batch, Command, Commit, NewMessage, Op, Payload, RowRef};
-use engine::env::Env;
 use engine::env::rng::SeededRng;
 use engine::env::vfs::sim::SimVfs;
 use engine::env::workers::SteppedWorkers;
+use engine::env::{Env, Vfs};
 use engine::ids::{GroupId, LogId, Offset, PartitionId};
 use engine::query::{FetchRequest, ScanRequest};
 use engine::replica::{Replica, Shared};
@@ -227,6 +227,9 @@ fn a_power_cut_while_installing_leaves_the_old_state_or_the_new() {
     let (_world, from, chunks) = sender();
     // Played once: the disk keeps a copy of itself before each call, and each is cut by itself.
     let vfs = Arc::new(SimVfs::new(9));
+    // Whoever opens a replica has made the folder above it durable.
+    vfs.create_dir_all(Path::new("/node")).expect("a folder");
+    vfs.sync_dir(Path::new("/")).expect("a healthy disk");
     vfs.record();
     let finished = {
         let world = World::new(vfs.clone(), 5);
