@@ -256,6 +256,20 @@ impl Decoder {
         Ok(items)
     }
 
+    /// A counted list of at most so many items: where an item is larger in memory than it is
+    /// here, the count must not be the sender's to choose.
+    pub fn list_of_at_most<T>(
+        &mut self,
+        max: usize,
+        field: &'static str,
+        get: impl FnMut(&mut Self) -> Result<T, DecodeError>,
+    ) -> Result<Vec<T>, DecodeError> {
+        if self.clone().count(field)? > max {
+            return Err(self.error(field, "there are more than may be"));
+        }
+        self.list(field, get)
+    }
+
     /// Succeeds only if every byte was read.
     pub fn end(&self, field: &'static str) -> Result<(), DecodeError> {
         if self.rest.is_empty() {
@@ -305,5 +319,10 @@ mod tests {
         assert_eq!((error.field, error.position), ("key", 5));
         let mut input = Decoder::new(Bytes::from_static(&[255, 255, 255, 255]));
         assert!(input.list("ops", |input| input.u8("op")).is_err());
+        let list = Bytes::from_static(&[3, 0, 0, 0, 1, 1, 1]);
+        let take = |max| Decoder::new(list.clone()).list_of_at_most(max, "ops", |op| op.u8("op"));
+        assert_eq!(take(3).map(|ops| ops.len()), Ok(3));
+        let error = take(2).expect_err("one too many");
+        assert_eq!((error.field, error.position), ("ops", 0));
     }
 }

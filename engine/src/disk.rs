@@ -14,11 +14,14 @@
 //!
 //! # Invariants
 //! - A refusal changes nothing, so it is certain; nothing is poisoned by it.
-//! - `ReadOnly` begins while a checkpoint and a log segment still fit (the *reserve*).
+//! - `ReadOnly` begins while a checkpoint, a log segment and the next compaction of each group
+//!   still fit (the *reserve*); so deletes can give room back.
+//! - No compaction begins that would leave no room for a checkpoint and a log segment.
 //!
 //! # Not here
 //! What a full disk does to a write that has begun: see `segment`, `store` and `queue`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -29,6 +32,7 @@ use crate::command::Command;
 use crate::env::vfs::Space;
 use crate::env::{Env, Job, JobHandle, Step, Vfs};
 use crate::error::{Error, ErrorKind, Result};
+use crate::ids::GroupId;
 use crate::options::ValidOptions;
 use crate::segment::Log;
 
@@ -107,6 +111,7 @@ struct Watched {
 struct Marks {
     warn_percent: u8,
     read_only_percent: u8,
+    /// For a checkpoint and a log segment.
     reserve_bytes: u64,
 }
 
@@ -115,6 +120,8 @@ struct Measured {
     space: Option<Space>,
     state: DiskState,
     refused_rounds: u32,
+    /// What the next compaction of each group takes, until it is done.
+    compactions: BTreeMap<GroupId, u64>,
     stopping: bool,
 }
 
@@ -179,7 +186,7 @@ impl DiskWatch {
             },
             total_bytes: space.total_bytes,
             free_bytes: space.free_bytes,
-            reserve_bytes: self.inner.marks.reserve_bytes,
+            reserve_bytes: self.inner.marks.with(&measured.compactions).reserve_bytes,
             refused: log_is_short || measured.refused_rounds > 0,
         }
     }
@@ -212,6 +219,17 @@ impl DiskWatch {
     /// Measures out of turn: much was written.
     pub fn measure(&self) {
         self.inner.measure();
+    }
+
+    /// Keeps room for the next compaction of a group, until another figure is told; `false` if it
+    /// must not begin now, as it would take the room of a checkpoint and a log segment.
+    pub fn keep_for_compaction(&self, group: GroupId, bytes: u64) -> bool {
+        let space = (bytes > 0).then(|| self.inner.look()).flatten();
+        let mut measured = self.inner.measured.lock();
+        measured.compactions.insert(group, bytes);
+        measured.space = space.or(measured.space);
+        let needed = self.inner.marks.reserve_bytes.saturating_add(bytes);
+        bytes == 0 || space.is_none_or(|space| space.free_bytes >= needed)
     }
 
     /// The disk refused a write: the node is read-only until it no longer does.
@@ -253,7 +271,10 @@ impl Inner {
         measured.space = space.or(measured.space);
         let state = match measured.space {
             _ if measured.refused_rounds > 0 => DiskState::ReadOnly,
-            Some(space) => self.marks.judge(measured.state, space),
+            Some(space) => {
+                let marks = self.marks.with(&measured.compactions);
+                marks.judge(measured.state, space)
+            }
             None => DiskState::Healthy,
         };
         self.change(&mut measured, state);
@@ -268,7 +289,7 @@ impl Inner {
         let space = measured.space;
         let free_bytes = space.map(|space| space.free_bytes);
         let total_bytes = space.map(|space| space.total_bytes);
-        let reserve_bytes = self.marks.reserve_bytes;
+        let reserve_bytes = self.marks.with(&measured.compactions).reserve_bytes;
         match state {
             DiskState::Healthy => {
                 tracing::info!(free_bytes, total_bytes, "the disk has room again");
@@ -312,6 +333,17 @@ impl Inner {
 }
 
 impl Marks {
+    /// The same with room for compactions.
+    fn with(self, compactions: &BTreeMap<GroupId, u64>) -> Self {
+        let kept = compactions
+            .values()
+            .fold(0, |a, b| u64::saturating_add(a, *b));
+        Self {
+            reserve_bytes: self.reserve_bytes.saturating_add(kept),
+            ..self
+        }
+    }
+
     /// The state that a measurement means, coming from `before`.
     fn judge(&self, before: DiskState, space: Space) -> DiskState {
         let reached = |state: DiskState, percent: u8, reserve_bytes: u64| {

@@ -127,7 +127,7 @@ impl Engine {
         let log = Log::open(&env, &path.join("log"), cluster, options.log())?;
         let shared = Shared::new(env.clone(), options);
         shared.disk.start(&env, path, &log);
-        let replica = Replica::open(&shared, GROUP, &group_dir(path))?;
+        let replica = Replica::open(&shared, GROUP, &group_dir(path), log.group(GROUP).purged)?;
         check_follows(&log, &replica, path)?;
         replay(&log, &replica)?;
         let purging = log.clone();

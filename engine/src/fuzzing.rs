@@ -15,7 +15,7 @@ use crate::{checkpoint, queue, segment, store};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All decoders.
-pub const TARGETS: [Target; 19] = [
+pub const TARGETS: [Target; 21] = [
     ("log_frame", segment::fuzzing::frame),
     ("log_head", segment::fuzzing::head),
     ("log_segment", segment::fuzzing::segment),
@@ -25,6 +25,8 @@ pub const TARGETS: [Target; 19] = [
     ("table_filter", store::fuzzing::filter),
     ("table_footer", store::fuzzing::footer),
     ("table_properties", store::fuzzing::properties),
+    ("table_file", store::fuzzing::table),
+    ("blob_file", store::fuzzing::blob),
     ("manifest_edit", store::fuzzing::edit),
     ("manifest_file", store::fuzzing::manifest),
     ("deleted_ranges", deleted_ranges),

@@ -27,8 +27,9 @@ pub use crate::queue::inspect::{
 };
 pub use crate::segment::inspect::{FrameView, LogItem, LogView, Place, SegmentView, log};
 pub use crate::store::inspect::{
-    BlockView, CheckpointView, EditView, ManifestItem, ManifestTable, ManifestView, RowView,
-    SectionView, TableItem, TableView, VersionView, manifest, table,
+    BlobFileView, BlobItem, BlobValueView, BlockView, CheckpointView, EditView, ManifestItem,
+    ManifestTable, ManifestView, RowView, SectionView, TableItem, TableView, VersionView, blob,
+    manifest, table,
 };
 
 use crate::error::{Damage, Error, Result};

@@ -50,7 +50,7 @@ use crate::queue::PartitionLengths;
 use crate::state::State;
 use crate::store::BlockCache;
 
-use rooms::{Rooms, clean_folder};
+use rooms::{Rooms, check_reaches, clean_folder};
 
 /// What the groups of a node share.
 #[derive(Clone, Debug)]
@@ -151,12 +151,19 @@ impl Catalog {
 
 impl Replica {
     /// Opens a group's folder, or makes it; the caller then applies the log from
-    /// [`Replica::applied`] on.
+    /// [`Replica::applied`] on. `purged` is what the log has forgotten: a checkpoint that ends
+    /// before is refused, and no file is touched, for it may be the manifest that was shortened.
     ///
     /// # Errors
     /// `Corrupt` names the damaged file and offset; `Io` the failed operation.
-    pub fn open(shared: &Shared, group: GroupId, dir: &Path) -> Result<Self> {
+    pub fn open(
+        shared: &Shared,
+        group: GroupId,
+        dir: &Path,
+        purged: Option<LogId>,
+    ) -> Result<Self> {
         let rooms_dir = clean_folder(&shared.env, dir)?;
+        check_reaches(&shared.env, dir, rooms_dir, purged)?;
         let (rooms, state) = Rooms::open(shared, group, dir, rooms_dir)?;
         let inner = Arc::new(Inner {
             shared: shared.clone(),

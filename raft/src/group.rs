@@ -178,7 +178,7 @@ impl Group {
 async fn open(common: &Common, id: GroupId, dir: &Path, log: &LogStore) -> Result<Replica> {
     let (shared, dir, log) = (common.shared.clone(), dir.to_owned(), log.clone());
     let opened = tokio::task::spawn_blocking(move || {
-        let replica = Replica::open(&shared, id, &dir)?;
+        let replica = Replica::open(&shared, id, &dir, log.purged())?;
         log.agree_with(replica.applied())?;
         Ok::<_, engine::Error>(replica)
     });

@@ -66,6 +66,10 @@ mod config;
 
 mod error;
 
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
+
 #[cfg(test)]
 mod storage_suite;
 

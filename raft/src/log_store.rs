@@ -77,6 +77,11 @@ impl LogStore {
         }
     }
 
+    /// Up to where the log has forgotten its entries.
+    pub(crate) fn purged(&self) -> Option<LogId> {
+        self.log.group(self.group).purged
+    }
+
     fn read(&self, from: LogIndex, until: LogIndex, bytes_max: usize) -> io::Result<Vec<Entry>> {
         let entries = self
             .log

@@ -14,6 +14,9 @@
 mod factory;
 mod peer;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use engine::codec::DecodeError;
 use openraft::raft::AppendEntriesRequest;
@@ -114,6 +117,7 @@ fn take(bytes: &mut Bytes, len: u32) -> Option<Bytes> {
 mod tests {
     use engine::command::{Batch, Command, Payload};
     use engine::ids::{LogId, NodeId};
+    use engine::limits::ENTRY_COMMANDS_MAX;
     use openraft::EntryPayload;
 
     use super::*;
@@ -148,6 +152,25 @@ mod tests {
         let request = request();
         let back = decode_append(encode_append(&request)).expect("our own bytes");
         assert_eq!(format!("{back:?}"), format!("{request:?}"));
+    }
+
+    #[test]
+    fn a_message_of_too_many_commands_is_refused_before_the_log_has_them() {
+        let message = |commands| {
+            let batch = Payload::Batch(Batch {
+                now_ms: 5,
+                commands: vec![Command::Tick; commands],
+            });
+            let payload = EntryPayload::Normal(Proposal(batch.encode()));
+            let log_id = raft_log_id(LogId::new(3, 10));
+            encode_append(&AppendEntriesRequest {
+                entries: vec![Entry { log_id, payload }],
+                ..request()
+            })
+        };
+        decode_append(message(ENTRY_COMMANDS_MAX)).expect("as many as may be");
+        decode_append(message(ENTRY_COMMANDS_MAX + 1)).expect_err("one too many");
+        decode_append(message(8 << 20)).expect_err("a message of 8 MiB");
     }
 
     #[test]

@@ -160,7 +160,7 @@ impl StoreBuilder<TypeConfig, SuiteLog, SuiteMachine, ()> for Stores {
         let log = Log::open(&env, Path::new("/node/log"), ClusterId(1), options.log())
             .expect("an empty log opens");
         let shared = Shared::new(env, options);
-        let replica = Replica::open(&shared, GROUP, Path::new("/node/group-0"))
+        let replica = Replica::open(&shared, GROUP, Path::new("/node/group-0"), None)
             .expect("an empty replica opens");
         let (ready, ready_changed) = watch::channel(());
         let (synced, synced_changed) = watch::channel(());

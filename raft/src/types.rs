@@ -90,10 +90,10 @@ pub(crate) fn entry_body(payload: &EntryPayload<Proposal, NodeId, Member>) -> By
     }
 }
 
-/// An entry from its bytes; commands stay encoded until they are applied.
+/// An entry from its bytes; commands stay encoded until they are applied, but more of them than
+/// an entry may have are refused here, before the log has them.
 pub(crate) fn entry(log_id: RaftLogId, body: Bytes) -> Result<Entry, DecodeError> {
-    const BATCH: u8 = 2;
-    let payload = if body.first() == Some(&BATCH) {
+    let payload = if Payload::is_batch(&body)? {
         EntryPayload::Normal(Proposal(body))
     } else {
         match Payload::decode(body)? {

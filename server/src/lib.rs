@@ -36,6 +36,10 @@ pub mod telemetry;
 
 mod process;
 
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub use admission::{AdmissionLimits, DEADLINE_DEFAULT};
 pub use config::{BootstrapMember, MemberArg, NodeArgs, ServerConfig};
 pub use engine::StoreKind;

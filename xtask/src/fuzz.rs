@@ -8,6 +8,8 @@
 //! target/fuzz/            the program, all inputs found so far, and what made it crash
 //! ```
 
+mod args;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,9 +17,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::steps::{cargo, say};
-
-/// How long each target runs unless told otherwise.
-const SECONDS: u64 = 20;
+use args::Args;
 
 /// Longest input: as long as anything that has structure needs to be.
 const INPUT_BYTES_MAX: u64 = 4096;
@@ -36,41 +36,40 @@ const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module -Ccodegen-units=1 \
 /// Build scripts are not instrumented if a target is named.
 const TRIPLE: &str = "x86_64-unknown-linux-gnu";
 
-/// Runs all targets, or those that are named: `[--seconds N] [TARGET…]`.
+/// Runs all targets, or those that are named, for as long as the words say.
 pub(crate) fn run(root: &Path, words: &[&str]) -> Result<()> {
-    let (seconds, named) = match words {
-        ["--seconds", seconds, named @ ..] => (seconds.parse().context("read --seconds")?, named),
-        named => (SECONDS, named),
-    };
-    let all = targets(root)?;
-    if let Some(unknown) = named
-        .iter()
-        .find(|name| !all.iter().any(|known| known == *name))
-    {
-        bail!(
-            "no target is called {unknown}; there are {}",
-            all.join(", ")
-        );
-    }
+    let args = Args::parse(words)?;
+    let chosen = args.choose(targets(root)?)?;
     let program = build(root)?;
-    for target in all
-        .iter()
-        .filter(|target| named.is_empty() || named.contains(&target.as_str()))
-    {
-        Fuzzer::new(root, &program, target)?.run(seconds)?;
+    let seconds = args.seconds_each(chosen.len());
+    for target in &chosen {
+        let fuzzer = Fuzzer::new(root, &program, target)?;
+        fuzzer.run(seconds)?;
+        if args.keep {
+            fuzzer.keep()?;
+        }
     }
     Ok(())
 }
 
-/// The names in `engine::fuzzing::TARGETS`, read from its text: this program does not link it.
+/// The names in every `TARGETS`, read from the text: this program does not link them.
 fn targets(root: &Path) -> Result<Vec<String>> {
-    let path = root.join("engine/src/fuzzing.rs");
-    let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-    let names = text.lines().filter_map(|line| {
-        let (name, _) = line.strip_prefix("    (\"")?.split_once('"')?;
-        Some(name.to_owned())
-    });
-    Ok(names.collect())
+    let mut names = Vec::new();
+    for part in ["engine", "raft", "server"] {
+        let path = root.join(part).join("src/fuzzing.rs");
+        let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+        names.extend(names_in(&text));
+    }
+    Ok(names)
+}
+
+fn names_in(text: &str) -> impl Iterator<Item = String> {
+    let lists = text.split("TARGETS: [Target;").skip(1);
+    let lists = lists.filter_map(|list| list.split_once("];").map(|(list, _)| list));
+    lists.flat_map(|list| {
+        let entries = list.split("(\"").skip(1);
+        entries.filter_map(|entry| Some(entry.split_once('"')?.0.to_owned()))
+    })
 }
 
 fn build(root: &Path) -> Result<PathBuf> {
@@ -80,6 +79,7 @@ fn build(root: &Path) -> Result<PathBuf> {
         "build",
         "--quiet",
         "--release",
+        "--locked",
         "--manifest-path",
         "fuzz/Cargo.toml",
         "--target",
@@ -122,7 +122,7 @@ impl<'a> Fuzzer<'a> {
         Ok(fuzzer)
     }
 
-    /// Looks for new inputs for so long, then keeps the fewest that reach as much.
+    /// Looks for new inputs for so long.
     fn run(&self, seconds: u64) -> Result<()> {
         let output = self
             .command()
@@ -147,7 +147,6 @@ impl<'a> Fuzzer<'a> {
             .lines()
             .find_map(|line| line.strip_prefix("stat::number_of_executed_units:"))
             .map_or("?", str::trim);
-        self.keep()?;
         let target = self.target;
         say(&format!(
             "{target:<18} {count:>12} inputs in {seconds} s, no crash"
@@ -155,6 +154,7 @@ impl<'a> Fuzzer<'a> {
         Ok(())
     }
 
+    /// Makes what is committed anew: the fewest small inputs that reach as much as all do.
     fn keep(&self) -> Result<()> {
         let fewest = self.found.with_extension("fewest");
         let _ = fs::remove_dir_all(&fewest);
@@ -218,4 +218,37 @@ fn sizes(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
         found.push((bytes.len(), path));
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_target_is_found_and_has_kept_inputs() {
+        let root = crate::root();
+        let targets = targets(&root).expect("the sources are there");
+        for one_of_each in ["log_frame", "outcome", "peer_append", "scan_cursor"] {
+            assert!(targets.iter().any(|target| target == one_of_each));
+        }
+        let kept = fs::read_dir(root.join("fuzz/corpus")).expect("a folder");
+        let mut kept: Vec<String> = kept
+            .map(|entry| entry.expect("a name").file_name())
+            .map(|name| name.to_string_lossy().into_owned())
+            .collect();
+        kept.sort();
+        let mut sorted = targets;
+        sorted.sort();
+        assert_eq!(sorted, kept);
+    }
+
+    #[test]
+    fn only_what_the_fuzzer_named_is_replaced() {
+        let hash = "085a172ab6b0d6c8bed82a574521858e57140ac0";
+        assert!(is_numbered(Path::new(hash)));
+        assert!(!is_numbered(Path::new("a-mark-ahead-of-its-frame")));
+        assert!(!is_numbered(Path::new(
+            "oom-85a172ab6b0d6c8bed82a574521858e57140ac"
+        )));
+    }
 }

@@ -19,7 +19,8 @@ usage: cargo xtask <word>
   fix      formats, applies the lints' own suggestions, records today's lengths
   tidy     only the house rules, with every complaint
   ratchet  only records today's lengths in xtask/ratchet.toml
-  fuzz     [--seconds N] [TARGET…]: feeds every decoder any bytes, 20 s each";
+  fuzz     [--seconds N | --total N] [--keep] [TARGET…]
+           feeds every decoder any bytes, 20 s each; --keep renews fuzz/corpus";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();

@@ -40,6 +40,21 @@ Examples:
         look: LookArgs,
     },
 
+    /// One blob file of a store: the large values in it
+    #[command(after_help = "\
+The node must be stopped, or the file a copy. Every value is read and checked, and its beginning
+shown. The manifest beside the file says whether a table names it, and how long it must be.
+
+Examples:
+  engine-cli inspect blob data/node-1/group-0/state-000001/store/0000000000000005.blob
+  engine-cli inspect blob 0000000000000005.blob --output json | jq '.problems'")]
+    Blob {
+        /// A file that ends in '.blob'
+        path: PathBuf,
+        #[command(flatten)]
+        look: LookArgs,
+    },
+
     /// The manifest of a store: tables, the checkpoint in brief, and all edits
     #[command(after_help = "\
 The node must be stopped, or the files a copy. Of a folder it also says which tables are missing.
@@ -74,7 +89,7 @@ Examples:
 /// How much is shown
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct LookArgs {
-    /// Most frames, blocks, rows, edits or messages that are shown; all are checked
+    /// Most frames, blocks, rows, values, edits or messages that are shown; all are checked
     #[arg(long, default_value_t = 300, value_name = "COUNT")]
     pub(crate) limit: usize,
 }

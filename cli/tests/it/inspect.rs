@@ -29,6 +29,7 @@ impl Node {
             table_bytes: 4096,
             level_base_bytes: 65_536,
             log_segment_bytes: 17 << 20,
+            blob_threshold_bytes: 1024,
             ..Options::default()
         };
         let engine = Engine::open(home.path().join("node"), options).expect("the engine opens");
@@ -55,6 +56,8 @@ impl Node {
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../engine/tests/fixtures/v1");
         copy(&fixtures.join("engine/node"), &home.path().join("node"));
         copy(&fixtures.join("log-torn/log"), &home.path().join("torn"));
+        let newer = fixtures.with_file_name("v2");
+        copy(&newer.join("store/store"), &home.path().join("store"));
         Self { home }
     }
 
@@ -102,7 +105,10 @@ fn commit(number: u32) -> Commit {
     let ops = vec![
         Op::Put {
             row,
-            value: format!("value {number}").repeat(20).into(),
+            // Some of them go into blob files.
+            value: format!("value {number}")
+                .repeat(if number % 20 == 9 { 200 } else { 20 })
+                .into(),
         },
         Op::Publish {
             topic: "events".to_owned(),
@@ -164,6 +170,12 @@ fn what_an_engine_wrote_is_sound_and_shown() {
     assert_eq!(at(&rows, "/entries_found"), at(&rows, "/table/entries"));
     assert_eq!(rows["rows"][0]["key"], "row 00");
 
+    let (code, values) = node.json(&["blob", &node.find(".blob")]);
+    assert_eq!((code, &values["verdict"]), (0, &Value::from("sound")));
+    assert_eq!(values["file"]["bytes"], values["file"]["recorded_bytes"]);
+    let beginning = values["values"][0]["beginning"].as_str().expect("a text");
+    assert!(beginning.starts_with("value "), "{values}");
+
     let partitions = format!("node/{STATE}/partitions");
     let (code, messages) = node.json(&["partition", &partitions]);
     assert_eq!((code, &messages["verdict"]), (0, &Value::from("sound")));
@@ -180,6 +192,8 @@ fn a_flipped_byte_is_named_by_file_and_offset() {
     let (_, log) = node.json(&["log", "node/log"]);
     let table = node.find(".table");
     let (_, blocks) = node.json(&["table", &table]);
+    let blob = node.find(".blob");
+    let (_, values) = node.json(&["blob", &blob]);
     let store = format!("node/{STATE}/store");
     let manifest = node.find("MANIFEST-0000000000000001");
     let (_, edits) = node.json(&["manifest", &store]);
@@ -203,6 +217,9 @@ fn a_flipped_byte_is_named_by_file_and_offset() {
             at(&blocks, "/table/sections/1/offset"),
             3,
         ),
+        ("blob", &blob, &blob, at(&values, "/values/0/offset"), 99),
+        ("blob", &blob, &blob, at(&values, "/values/0/offset"), 1),
+        ("blob", &blob, &blob, 0, 17),
         (
             "manifest",
             &store,
@@ -259,6 +276,8 @@ fn what_cannot_be_looked_at_is_no_damage() {
     for (arguments, code) in [
         (["log", "nowhere"], 1),
         (["table", "nowhere.table"], 1),
+        (["blob", "nowhere.blob"], 1),
+        (["blob", "node/embedded.id"], 2),
         (["manifest", "node/embedded.id"], 2),
         (["partition", "nowhere"], 1),
     ] {
@@ -275,6 +294,7 @@ fn kept_files_are_shown_as_they_always_were() {
     let manifest = "node/group-0/state-000001/store/MANIFEST-0000000000000001";
     let part = "node/group-0/state-000001/partitions/1-2/00000000000000000000.part";
     let segment = "node/log/0000000000000001.seg";
+    let blob = "store/0000000000000009.blob";
     for (name, arguments, flips) in [
         ("log", &["log", "node/log", "--limit", "12"][..], &[][..]),
         ("log_torn", &["log", "torn", "--limit", "5"], &[]),
@@ -285,6 +305,8 @@ fn kept_files_are_shown_as_they_always_were() {
         ),
         ("table", &["table", table, "--rows", "--limit", "6"], &[]),
         ("table_damaged", &["table", table], &[(table, 40)]),
+        ("blob", &["blob", blob], &[]),
+        ("blob_damaged", &["blob", blob], &[(blob, 32)]),
         (
             "manifest",
             &["manifest", "node/group-0/state-000001/store"],

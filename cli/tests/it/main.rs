@@ -4,5 +4,6 @@ mod cluster;
 mod failures;
 mod inspect;
 mod lifecycle;
+mod membership;
 mod messages;
 mod rows;

@@ -6,6 +6,10 @@ use super::{Batch, Command, Commit, Guard, NewMessage, Op, Payload, Request, Row
 use super::{OpResult, Outcome, Refusal};
 use crate::codec::{DecodeError, Decoder, Encoder};
 use crate::ids::{Boot, KeyspaceId, NodeId, Offset, PartitionId, Revision, SessionId, TopicId};
+use crate::limits::ENTRY_COMMANDS_MAX;
+
+/// The kind of a payload of commands.
+const BATCH: u8 = 2;
 
 impl Payload {
     /// The entry's bytes.
@@ -20,7 +24,7 @@ impl Payload {
             Self::Batch(batch) => {
                 let size: usize = batch.commands.iter().map(Command::size_hint).sum();
                 let mut out = Encoder::with_capacity(16 + size);
-                out.u8(2).u64(batch.now_ms).count(batch.commands.len());
+                out.u8(BATCH).u64(batch.now_ms).count(batch.commands.len());
                 for command in &batch.commands {
                     command.put(&mut out);
                 }
@@ -38,14 +42,26 @@ impl Payload {
                 let len = input.remaining();
                 Self::Membership(input.raw("membership", len)?)
             }
-            2 => Self::Batch(Batch {
+            BATCH => Self::Batch(Batch {
                 now_ms: input.u64("now")?,
-                commands: input.list("commands", Command::get)?,
+                commands: input.list_of_at_most(ENTRY_COMMANDS_MAX, "commands", Command::get)?,
             }),
             _ => return Err(input.error("payload kind", "the kind is unknown")),
         };
         input.end("payload")?;
         Ok(payload)
+    }
+
+    /// Whether an entry's bytes are a batch, by its head alone: its commands stay encoded, but
+    /// there are no more of them than [`Payload::decode`] takes.
+    pub fn is_batch(bytes: &Bytes) -> Result<bool, DecodeError> {
+        let mut input = Decoder::new(bytes.clone());
+        if input.u8("payload kind")? != BATCH {
+            return Ok(false);
+        }
+        input.u64("now")?;
+        input.list_of_at_most(ENTRY_COMMANDS_MAX, "commands", |_| Ok(()))?;
+        Ok(true)
     }
 }
 
@@ -498,5 +514,46 @@ impl Refusal {
             },
             _ => return Err(input.error("refusal kind", "the kind is unknown")),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ticks(count: usize) -> Bytes {
+        let payload = Payload::Batch(Batch {
+            now_ms: 5,
+            commands: vec![Command::Tick; count],
+        });
+        payload.encode()
+    }
+
+    #[test]
+    fn a_batch_of_more_commands_than_an_entry_may_have_is_refused() {
+        let most = ticks(ENTRY_COMMANDS_MAX);
+        assert_eq!(Payload::is_batch(&most), Ok(true));
+        let Ok(Payload::Batch(batch)) = Payload::decode(most) else {
+            panic!("as many as may be");
+        };
+        assert_eq!(batch.commands.len(), ENTRY_COMMANDS_MAX);
+        // One more, and a whole message of commands that take a byte each here, and a hundred
+        // times as much in memory.
+        for count in [ENTRY_COMMANDS_MAX + 1, 8 << 20] {
+            let error = Payload::decode(ticks(count)).expect_err("too many");
+            assert_eq!((error.field, error.position), ("commands", 9));
+            Payload::is_batch(&ticks(count)).expect_err("too many");
+        }
+    }
+
+    #[test]
+    fn only_a_batch_is_one() {
+        for other in [
+            Payload::Blank,
+            Payload::Membership(Bytes::from_static(&[2])),
+        ] {
+            assert_eq!(Payload::is_batch(&other.encode()), Ok(false));
+        }
+        Payload::is_batch(&Bytes::new()).expect_err("nothing is no payload");
     }
 }

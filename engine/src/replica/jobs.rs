@@ -69,9 +69,15 @@ impl Job for Compaction {
             return Step::Done;
         };
         let _guard = inner.compacting.lock();
+        let group = inner.group;
         let rooms = inner.rooms.read().clone();
         let floor = Revision(inner.floor.load(Ordering::Acquire));
         let stalled = rooms.store.stalled();
+        if let Some(bytes) = rooms.store.compaction_bytes(floor)
+            && !inner.shared.disk.keep_for_compaction(group, bytes)
+        {
+            return no_room(&inner, bytes, stalled);
+        }
         match rooms.store.compact_step(floor) {
             Ok(true) if stalled => {
                 inner.flushed.notify_all();
@@ -83,6 +89,23 @@ impl Job for Compaction {
             Err(error) => failed(&inner, error),
         }
     }
+}
+
+/// A compaction that does not begin. Only if writers wait for it must they be told: until then
+/// the room is theirs.
+fn no_room(inner: &Inner, bytes: u64, stalled: bool) -> Step {
+    let group = inner.group.0;
+    tracing::debug!(
+        group,
+        bytes,
+        "no room on the disk for a compaction; trying again"
+    );
+    if stalled {
+        inner.shared.disk.note_refused();
+        inner.disk_refused.store(true, Ordering::Release);
+        inner.flushed.notify_all();
+    }
+    Step::IdleFor(FULL_RETRY)
 }
 
 /// Keeps compaction below a number of bytes a second; 0 is no limit.

@@ -35,7 +35,7 @@ impl Replica {
             None => self.newest(&rooms, &key, revision)?,
         };
         self.check_floor(revision)?;
-        let row = found.map(|found| view(row.key.clone(), found, false));
+        let row = found.map(|found| view(row.key.clone(), found));
         Ok(GetAnswer { row, revision })
     }
 
@@ -62,9 +62,14 @@ impl Replica {
         let mut rows = Vec::new();
         let mut bytes = 0;
         let mut more = false;
-        for item in rooms.store.scan(range, revision, request.reverse)? {
+        let found = if request.keys_only {
+            rooms.store.scan_keys(range, revision, request.reverse)?
+        } else {
+            rooms.store.scan(range, revision, request.reverse)?
+        };
+        for item in found {
             let (key, row) = item?;
-            let row = view(key.slice(4..), row, request.keys_only);
+            let row = view(key.slice(4..), row);
             bytes += row.key.len() + row.value.len();
             if !rows.is_empty() && (rows.len() == limit || bytes > PAGE_BYTES_MAX) {
                 more = true;
@@ -80,7 +85,8 @@ impl Replica {
         })
     }
 
-    /// Counts the rows under a prefix; reads them all, in bounded memory.
+    /// Counts the rows under a prefix; walks over all their keys, in bounded memory, and reads no
+    /// value that stands apart.
     ///
     /// # Errors
     /// As [`Replica::get`].
@@ -93,7 +99,7 @@ impl Replica {
         let range = KeyRange::prefix(store_key(self.keyspace(keyspace)?, prefix));
         let (rooms, revision) = self.reading(at)?;
         let mut count = 0;
-        for item in rooms.store.scan(range, revision, false)? {
+        for item in rooms.store.scan_keys(range, revision, false)? {
             item?;
             count += 1;
         }
@@ -247,10 +253,10 @@ impl Replica {
     }
 }
 
-fn view(key: Bytes, row: Row, keys_only: bool) -> RowView {
+fn view(key: Bytes, row: Row) -> RowView {
     RowView {
         key,
-        value: if keys_only { Bytes::new() } else { row.value },
+        value: row.value,
         create_revision: row.create_revision,
         mod_revision: row.mod_revision,
         version: row.version,

@@ -7,9 +7,10 @@ use crate::checkpoint::CheckpointReader;
 use crate::checkpoint::writer::{partitions_dir, store_dir};
 use crate::env::Env;
 use crate::error::{Error, Result};
-use crate::ids::GroupId;
+use crate::ids::{GroupId, LogId};
 use crate::queue::{PartitionLengths, Partitions};
 use crate::state::State;
+use crate::store::inspect::recorded_checkpoint;
 use crate::store::{self, Store};
 
 const ROOMS_PREFIX: &str = "state-";
@@ -63,6 +64,30 @@ impl Rooms {
         let pin = self.store.pin();
         CheckpointReader::new(env.vfs.clone(), pin, |lengths| self.partitions.pin(lengths))
     }
+}
+
+/// Refuses a checkpoint of fewer entries than the log has forgotten, before an open of it removes
+/// tables and cuts partition files that a whole manifest would name.
+pub(super) fn check_reaches(
+    env: &Env,
+    dir: &Path,
+    number: u64,
+    purged: Option<LogId>,
+) -> Result<()> {
+    let store = store_dir(&dir.join(rooms_name(number)));
+    let (Some(purged), Some(checkpoint)) = (purged, recorded_checkpoint(&env.vfs, &store)) else {
+        return Ok(());
+    };
+    let (state, _) = State::decode(checkpoint)?;
+    let applied = state.applied.map_or(0, |applied| applied.index.0);
+    if applied < purged.index.0 {
+        let what = format!(
+            "its checkpoint is of entry {applied}, but the log has forgotten all up to {}",
+            purged.index
+        );
+        return Err(Error::corrupt(dir, 0, what));
+    }
+    Ok(())
 }
 
 /// Removes what an interrupted install left behind; answers the number of the folder in use.

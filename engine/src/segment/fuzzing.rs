@@ -12,6 +12,7 @@ use super::{Log, LogOptions};
 use crate::ErrorKind;
 use crate::env::vfs::OpenMode;
 use crate::env::vfs::mem::MemVfs;
+use crate::env::workers::SteppedWorkers;
 use crate::env::{Env, Vfs};
 use crate::ids::{ClusterId, GroupId, LogId};
 use crate::inspect::{Seen, Severity};
@@ -78,13 +79,20 @@ pub(crate) fn segment(data: &[u8]) {
         segment_bytes: 16 * 1024,
         ..LogOptions::default()
     };
-    match Log::open(&Env::simulated(vfs, 1), dir, CLUSTER, options) {
+    let workers = SteppedWorkers::new(1);
+    let env = Env {
+        workers: Arc::new(workers.clone()),
+        ..Env::simulated(vfs, 1)
+    };
+    match Log::open(&env, dir, CLUSTER, options) {
         Ok(_) => assert!(!damaged, "a look sees damage that opening does not"),
         Err(error) => {
             assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
             assert!(damaged, "a look does not see: {error}");
         }
     }
+    // The log's job holds the workers that hold the job: nobody else would free the two.
+    workers.abandon();
 }
 
 /// Frames whose fields, and bytes between them, are those of the input.

@@ -13,6 +13,11 @@
 //! - A blob file is synced before a manifest names a table that names it, and never changed.
 //! - Every byte but those between records of a torn write is under a checksum.
 
+pub(super) mod inspect;
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzzing;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -133,6 +138,34 @@ impl BlobFile {
             path,
         })
     }
+
+    /// Reads a value, and checks it.
+    fn value(&self, at: BlobRef) -> Result<Bytes> {
+        let BlobFile { file, path, .. } = self;
+        let damaged = |problem| Error::corrupt(path, at.offset, problem);
+        // Before room is made for it: the length is another file's word.
+        if at.offset.saturating_add(at.record_bytes()) > self.len {
+            return Err(damaged("the file ends before the value does"));
+        }
+        let len = at.len as usize;
+        let record = read(
+            "blob file",
+            file.as_ref(),
+            path,
+            at.offset,
+            len + FRAMING_BYTES,
+        )?;
+        let Some((body, crc)) = record.split_last_chunk::<4>() else {
+            return Err(damaged("the record ends too early"));
+        };
+        if checksum(self.salt, at.offset, body) != u32::from_le_bytes(*crc) {
+            return Err(damaged("the checksum is wrong"));
+        }
+        if body.first_chunk() != Some(&at.len.to_le_bytes()) {
+            return Err(damaged("the value has another length"));
+        }
+        Ok(record.slice(4..4 + len))
+    }
 }
 
 impl Drop for BlobFile {
@@ -144,26 +177,7 @@ impl Drop for BlobFile {
 impl BlobValue {
     /// Reads the value, and checks it.
     pub(super) fn read(&self) -> Result<Bytes> {
-        let BlobFile { file, path, .. } = &*self.file;
-        let len = self.at.len as usize;
-        let record = read(
-            "blob file",
-            file.as_ref(),
-            path,
-            self.at.offset,
-            len + FRAMING_BYTES,
-        )?;
-        let damaged = |problem| Error::corrupt(path, self.at.offset, problem);
-        let Some((body, crc)) = record.split_last_chunk::<4>() else {
-            return Err(damaged("the record ends too early"));
-        };
-        if checksum(self.file.salt, self.at.offset, body) != u32::from_le_bytes(*crc) {
-            return Err(damaged("the checksum is wrong"));
-        }
-        if body.first_chunk() != Some(&self.at.len.to_le_bytes()) {
-            return Err(damaged("the value has another length"));
-        }
-        Ok(record.slice(4..4 + len))
+        self.file.value(self.at)
     }
 }
 
@@ -185,17 +199,12 @@ impl BlobWriter {
             .vfs
             .open(&path, OpenMode::CreateNew)
             .map_err(|e| Error::io(format!("create blob file {}", path.display()), e))?;
-        let mut header = Encoder::with_capacity(HEADER_BYTES);
-        header.raw(MAGIC).u32(VERSION).u64(id).u64(salt);
-        let mut out = header.into_vec();
-        let crc = crc32fast::hash(&out);
-        out.extend_from_slice(&crc.to_le_bytes());
         Ok(Self {
             file,
             unpublished: UnpublishedFile::new(folder, path),
             id,
             salt,
-            out,
+            out: encode_header(id, salt),
             written: 0,
         })
     }
@@ -204,11 +213,7 @@ impl BlobWriter {
     pub(super) fn add(&mut self, value: &[u8]) -> Result<BlobRef> {
         let offset = self.written + self.out.len() as u64;
         let len = u32::try_from(value.len()).expect("rows end far below 4 GiB: see `write`");
-        let start = self.out.len();
-        self.out.extend_from_slice(&len.to_le_bytes());
-        self.out.extend_from_slice(value);
-        let crc = checksum(self.salt, offset, &self.out[start..]);
-        self.out.extend_from_slice(&crc.to_le_bytes());
+        put_record(&mut self.out, self.salt, offset, len, value);
         if self.out.len() >= WRITE_BYTES {
             self.write_out()?;
         }
@@ -238,6 +243,23 @@ impl BlobWriter {
         self.out.clear();
         Ok(())
     }
+}
+
+fn put_record(out: &mut Vec<u8>, salt: u64, offset: u64, len: u32, value: &[u8]) {
+    let start = out.len();
+    out.extend_from_slice(&len.to_le_bytes());
+    out.extend_from_slice(value);
+    let crc = checksum(salt, offset, &out[start..]);
+    out.extend_from_slice(&crc.to_le_bytes());
+}
+
+fn encode_header(id: u64, salt: u64) -> Vec<u8> {
+    let mut header = Encoder::with_capacity(HEADER_BYTES);
+    header.raw(MAGIC).u32(VERSION).u64(id).u64(salt);
+    let mut out = header.into_vec();
+    let crc = crc32fast::hash(&out);
+    out.extend_from_slice(&crc.to_le_bytes());
+    out
 }
 
 /// The salt of a file; `None` if its format is not ours.

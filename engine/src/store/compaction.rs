@@ -58,7 +58,7 @@ pub(super) fn pick(
 ) -> Option<Plan> {
     let levels = &version.levels;
     if levels.level(0).len() >= options.l0_tables.max(1) {
-        return Some(Plan::new(levels, 0, levels.level(0).to_vec()));
+        return Some(Plan::of_l0(levels));
     }
     let mut allowed = options.level_base_bytes.max(1);
     for level in 1..LEVELS - 1 {
@@ -85,7 +85,7 @@ fn pick_for_whole(levels: &Levels, before: u64) -> Option<Plan> {
     let mut tables = levels.tables();
     let (level, table) = tables.find(|(_, table)| table.id < before)?;
     Some(if level == 0 {
-        Plan::new(levels, 0, levels.level(0).to_vec())
+        Plan::of_l0(levels)
     } else if level < deepest {
         Plan::new(levels, level, vec![Arc::clone(table)])
     } else {
@@ -126,11 +126,30 @@ impl Plan {
         }
     }
 
+    /// All of L0 into L1.
+    pub(super) fn of_l0(levels: &Levels) -> Self {
+        Self::new(levels, 0, levels.level(0).to_vec())
+    }
+
+    /// Most bytes that the result takes beside its inputs, which stay until it is complete.
+    pub(super) fn output_bytes_max(&self, levels: &Levels) -> u64 {
+        if self.is_move() {
+            return 0;
+        }
+        let stale = stale_blob_files(levels);
+        let inputs = self.inputs().map(|(_, table)| {
+            let blobs = table.properties.blobs.iter();
+            let values = blobs.filter(|used| stale.contains(&used.file));
+            table.len + values.map(|used| used.used_bytes).sum::<u64>()
+        });
+        inputs.sum()
+    }
+
     /// One table, read and written again for what deletions left in it. In L0, where tables
     /// overlap, all of them go on to L1 instead.
     pub(super) fn rewrite(levels: &Levels, level: usize, table: Arc<Table>) -> Self {
         if level == 0 {
-            return Self::new(levels, 0, levels.level(0).to_vec());
+            return Self::of_l0(levels);
         }
         Self {
             level,

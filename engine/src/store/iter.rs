@@ -38,6 +38,7 @@ pub(super) struct VisibleRows {
     /// Reverse: the newest visible version met so far of the key that the merge stands on.
     candidate: Option<(Bytes, Revision, Option<StoredRow>)>,
     version: Arc<Version>,
+    keys_only: bool,
     ended: bool,
 }
 
@@ -76,7 +77,24 @@ impl VisibleRows {
             at,
             candidate: None,
             version: Arc::clone(version),
+            keys_only: false,
         })
+    }
+
+    /// The same rows without their values, which are not read.
+    pub(super) fn keys_only(self) -> Self {
+        Self {
+            keys_only: true,
+            ..self
+        }
+    }
+
+    fn load(&self, row: StoredRow, revision: Revision) -> Result<Row> {
+        if self.keys_only {
+            Ok(row.without_value(revision))
+        } else {
+            row.load(revision)
+        }
     }
 
     fn next_forward(&mut self) -> Result<Option<(Bytes, Row)>> {
@@ -99,7 +117,7 @@ impl VisibleRows {
             if let Some(row) = row
                 && revision >= self.version.hidden_below(&key, self.at)
             {
-                return Ok(Some((key, row.load(revision)?)));
+                return Ok(Some((key, self.load(row, revision)?)));
             }
         }
         Ok(None)
@@ -115,7 +133,7 @@ impl VisibleRows {
                 && let Some(row) = row
                 && revision >= self.version.hidden_below(&key, self.at)
             {
-                return Ok(Some((key, row.load(revision)?)));
+                return Ok(Some((key, self.load(row, revision)?)));
             }
             let Some(place) = here else {
                 return Ok(None);

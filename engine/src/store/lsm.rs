@@ -159,6 +159,15 @@ impl Lsm {
         at.min(Revision(self.written.load(Ordering::Acquire)))
     }
 
+    fn visible(&self, range: KeyRange, at: Revision, reverse: bool) -> Result<VisibleRows> {
+        let direction = if reverse {
+            Direction::Reverse
+        } else {
+            Direction::Forward
+        };
+        VisibleRows::new(&self.version(), range, self.readable(at), direction)
+    }
+
     /// Never so few that no compaction would be due.
     fn stall_tables(&self) -> usize {
         self.options.l0_stall_tables.max(self.options.l0_tables + 1)
@@ -459,14 +468,11 @@ impl Store for Lsm {
     }
 
     fn scan(&self, range: KeyRange, at: Revision, reverse: bool) -> Result<Box<dyn RowIter>> {
-        let direction = if reverse {
-            Direction::Reverse
-        } else {
-            Direction::Forward
-        };
-        let at = self.readable(at);
-        let rows = VisibleRows::new(&self.version(), range, at, direction)?;
-        Ok(Box::new(rows))
+        Ok(Box::new(self.visible(range, at, reverse)?))
+    }
+
+    fn scan_keys(&self, range: KeyRange, at: Revision, reverse: bool) -> Result<Box<dyn RowIter>> {
+        Ok(Box::new(self.visible(range, at, reverse)?.keys_only()))
     }
 
     fn memtable_bytes(&self) -> usize {
@@ -531,6 +537,20 @@ impl Store for Lsm {
     fn compact_whole(&self) {
         let next_id = self.manifest.lock().state().next_id;
         self.whole_before.store(next_id, Ordering::Relaxed);
+    }
+
+    fn compaction_bytes(&self, floor: Revision) -> Option<u64> {
+        if self.compacting.lock().is_some() {
+            return None;
+        }
+        let version = self.version();
+        if !Leftovers::find(&version, floor).is_empty() {
+            return Some(0);
+        }
+        let before = self.whole_before.load(Ordering::Relaxed);
+        let plan = pick(&version, floor, &self.options, before);
+        let plan = plan.unwrap_or_else(|| Plan::of_l0(&version.levels));
+        Some(plan.output_bytes_max(&version.levels))
     }
 
     fn compact_step(&self, floor: Revision) -> Result<bool> {

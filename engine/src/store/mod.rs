@@ -126,6 +126,13 @@ pub trait Store: Debug + Send + Sync {
     /// As [`Store::get`], here or from the iterator.
     fn scan(&self, range: KeyRange, at: Revision, reverse: bool) -> Result<Box<dyn RowIter>>;
 
+    /// The same rows without their values, which are not read where the store can do without: for
+    /// counting, and for whoever wants keys alone.
+    ///
+    /// # Errors
+    /// As [`Store::scan`], but for damage in values that stand apart from their keys.
+    fn scan_keys(&self, range: KeyRange, at: Revision, reverse: bool) -> Result<Box<dyn RowIter>>;
+
     /// Bytes in the active memtable: keys, values and an estimate of their overhead.
     fn memtable_bytes(&self) -> usize;
 
@@ -150,6 +157,10 @@ pub trait Store: Debug + Send + Sync {
 
     /// The newest durable checkpoint.
     fn checkpoint(&self) -> Option<Bytes>;
+
+    /// Room that the next compaction takes on the disk until it is done and gives its inputs back:
+    /// of the one that is due, or of that of L0, which will be. `None` while one is under way.
+    fn compaction_bytes(&self, floor: Revision) -> Option<u64>;
 
     /// Does one bounded piece of compaction; `false` if there is nothing to do. Versions that
     /// cannot be seen at any revision from `floor` up are dropped on the way.

@@ -96,6 +96,16 @@ impl StoredRow {
         })
     }
 
+    /// The row without its value, which is not read.
+    pub(super) fn without_value(self, mod_revision: Revision) -> Row {
+        Row {
+            value: Bytes::new(),
+            create_revision: self.create_revision,
+            mod_revision,
+            version: self.version,
+        }
+    }
+
     /// The row as a table writer takes it.
     pub(super) fn parts(&self) -> RowParts<'_> {
         RowParts {

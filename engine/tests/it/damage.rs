@@ -75,7 +75,8 @@ fn options() -> Options {
 fn open(vfs: &Arc<dyn Vfs>) -> engine::Result<Replica> {
     let env = Env::simulated(vfs.clone(), 3);
     let options = options().validate().expect("options that can be used");
-    Replica::open(&Shared::new(env, options), GroupId(0), Path::new(GROUP))
+    let shared = Shared::new(env, options);
+    Replica::open(&shared, GroupId(0), Path::new(GROUP), None)
 }
 
 fn commit(number: u64) -> Commit {
@@ -177,7 +178,8 @@ fn look(vfs: &Arc<dyn Vfs>, path: &Path) -> Option<Vec<Problem>> {
             let dir = state.join("partitions");
             engine::inspect::partition(vfs, &dir, &mut |seen| keep(&mut damage, seen)).map(drop)
         }
-        Some("table" | "blob") => {
+        Some("blob") => engine::inspect::blob(vfs, path, &mut |seen| keep(&mut damage, seen)),
+        Some("table") => {
             engine::inspect::manifest(vfs, &store, &mut |seen| keep(&mut damage, seen))
                 .expect("the manifest is whole");
             let names = vfs.list(&store).expect("the folder is there");

@@ -6,13 +6,16 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use engine::command::{Command, Commit, Op, Outcome, RowRef};
 use engine::disk::DiskState;
+use engine::env::Vfs;
 use engine::env::vfs::sim::{Call, Hit, SimVfs};
 use engine::env::workers::Workers;
+use engine::store::StoreOptions;
 use engine::{Engine, ErrorKind, StoreKind};
 
 use crate::life::{Life, commit, key, value, verify};
@@ -275,4 +278,90 @@ fn a_call_that_fails_stops_the_engine_and_loses_nothing() {
         }
     }
     assert!(stopped > 50, "{stopped} runs were stopped");
+}
+
+/// Bytes that a run of this size keeps for a checkpoint and a log segment.
+const RESERVE_BYTES: u64 = (17 << 20) + 4096;
+
+/// Rows that are written, and deleted again.
+const ROWS: u32 = 1_000;
+
+/// How many tables stand in L0.
+fn l0_tables(vfs: &Arc<SimVfs>) -> usize {
+    let vfs: Arc<dyn Vfs> = vfs.clone();
+    let store = Path::new("/node/group-0/state-000001/store");
+    let seen = engine::inspect::manifest(&vfs, store, &mut |_| {}).expect("the folder is there");
+    seen.tables.iter().filter(|table| table.level == 0).count()
+}
+
+#[test]
+fn a_compaction_that_would_take_the_reserve_waits_for_room() {
+    let vfs = Arc::new(SimVfs::new(4));
+    let life = Life::new(vfs.clone(), 4, StoreKind::Lsm);
+    let engine = life.open().expect("a new folder opens");
+    let settle = || {
+        for _ in 0..ROUNDS_MAX {
+            while life.workers.help() {}
+        }
+    };
+    let row = |number: u32| RowRef {
+        keyspace: "default".to_owned(),
+        key: Bytes::from(format!("row-{number:04}")),
+    };
+    let execute = |op| {
+        let commit = Commit {
+            ops: vec![op],
+            ..Commit::default()
+        };
+        engine.execute(Command::Commit(commit))
+    };
+    for number in 0..ROWS {
+        let value = Bytes::from_static(b"value");
+        let put = Op::Put {
+            row: row(number),
+            value,
+        };
+        execute(put).expect("there is room");
+    }
+    settle();
+    let due = StoreOptions::default().l0_tables;
+    assert!(l0_tables(&vfs) < due, "compaction has nothing left to do");
+
+    let used = || {
+        let space = vfs.space(Path::new("/node")).expect("the disk answers");
+        space.total_bytes - space.free_bytes
+    };
+    // Somebody else takes at once what the log gives back: only the reserve is ever free.
+    let settle_full = || {
+        for _ in 0..ROUNDS_MAX {
+            vfs.set_capacity(used() + RESERVE_BYTES);
+            while life.workers.help() {
+                vfs.set_capacity(used() + RESERVE_BYTES);
+            }
+        }
+    };
+    settle_full();
+    let status = engine.disk();
+    assert!(status.reserve_bytes >= RESERVE_BYTES, "{status:?}");
+    // What is still let in, and makes tables: commits that only delete.
+    for number in 0..ROWS {
+        let delete = Op::Delete { row: row(number) };
+        execute(delete).expect("deletes go on");
+        vfs.set_capacity(used() + RESERVE_BYTES);
+    }
+    settle_full();
+    assert!(l0_tables(&vfs) >= due, "{} in L0", l0_tables(&vfs));
+    assert_eq!(engine.disk().state, DiskState::ReadOnly);
+
+    vfs.set_capacity(4 * (used() + RESERVE_BYTES));
+    settle();
+    assert!(l0_tables(&vfs) < due, "with room the compaction begins");
+    assert_eq!(engine.disk().state, DiskState::Healthy);
+    let put = Op::Put {
+        row: row(0),
+        value: Bytes::new(),
+    };
+    execute(put).expect("writes came back");
+    engine.close().expect("a healthy engine closes");
+    life.workers.abandon();
 }

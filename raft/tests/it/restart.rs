@@ -136,3 +136,38 @@ fn copy_folder(from: &dyn Vfs, to: &MemVfs, dir: &Path) {
         copied.write_at(&bytes, 0).expect("it can be written");
     }
 }
+
+/// The second store behind every node: what it answers is what the log says, also after a start
+/// from the log and the tables alone.
+#[cfg(feature = "sled")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_over_sled_agrees_and_restarts() {
+    let options = engine::Options {
+        store: engine::StoreKind::Sled,
+        memtable_bytes: 4096,
+        ..Setup::default().options
+    };
+    let setup = Setup {
+        options,
+        ..Setup::default()
+    };
+    let mut cluster = Cluster::found(3, &setup).await;
+    for number in 0..40 {
+        let (key, value) = (format!("key-{}", number % 7), number.to_string());
+        cluster.write(GROUP, &key, &value.repeat(100)).await;
+    }
+    for round in 0..2 {
+        for running in cluster.running.values() {
+            for number in 33..40 {
+                let read = read(&running.node, GROUP, &format!("key-{}", number % 7));
+                let value = timeout(PATIENCE, read).await.expect("it recovers");
+                assert_eq!(value, Some(number.to_string().repeat(100)), "{round}");
+            }
+        }
+        cluster.stop_all().await;
+        for id in 1..=3 {
+            cluster.start(NodeId(id)).await;
+        }
+    }
+    cluster.stop_all().await;
+}

@@ -22,6 +22,9 @@ mod limit;
 mod log;
 mod topics;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
+
 pub(crate) use cluster::{
     Change, add_learner, membership_response, promote, remove, status_response, transfer_leader,
 };

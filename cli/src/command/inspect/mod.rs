@@ -2,6 +2,7 @@
 //!
 //! Reading and judging is `engine::inspect`'s; here is only what is shown, and how.
 
+mod blob;
 mod findings;
 mod log;
 mod manifest;
@@ -25,6 +26,7 @@ pub(crate) fn run(command: InspectCommand, output: Output) -> Result<ExitCode> {
     match command {
         InspectCommand::Log { path, look } => log::run(&vfs, &path, look, output),
         InspectCommand::Table { path, rows, look } => table::run(&vfs, &path, rows, look, output),
+        InspectCommand::Blob { path, look } => blob::run(&vfs, &path, look, output),
         InspectCommand::Manifest { path, look } => manifest::run(&vfs, &path, look, output),
         InspectCommand::Partition { path, look } => partition::run(&vfs, &path, look, output),
     }

@@ -161,6 +161,30 @@ pub fn manifest(
 /// The lengths of partition files that the checkpoint of a store's folder records, if they can
 /// be read.
 pub(crate) fn recorded_lengths(vfs: &Arc<dyn Vfs>, dir: &Path) -> Option<PartitionLengths> {
+    let (_, lengths) = GroupState::decode(state(vfs, dir)?.checkpoint?).ok()?;
+    Some(lengths)
+}
+
+/// The newest durable checkpoint of a store's folder, if the manifest can be read; an open would
+/// also remove what it does not need.
+pub(crate) fn recorded_checkpoint(vfs: &Arc<dyn Vfs>, dir: &Path) -> Option<Bytes> {
+    state(vfs, dir)?.checkpoint
+}
+
+/// The blob files that the tables of a store's folder name, and how long they are; `None` if the
+/// manifest cannot be read, or not all of it.
+pub(in crate::store) fn named_blob_files(
+    vfs: &Arc<dyn Vfs>,
+    dir: &Path,
+) -> Option<BTreeMap<u64, u64>> {
+    let state = state(vfs, dir)?;
+    let records = state.tables.values();
+    let used = records.flat_map(|record| &record.properties.blobs);
+    Some(used.map(|used| (used.file, used.file_bytes)).collect())
+}
+
+/// What all edits of a folder's manifest amount to, if none of them is lost.
+fn state(vfs: &Arc<dyn Vfs>, dir: &Path) -> Option<State> {
     let mut look = Look {
         vfs,
         seen: &mut |_| {},
@@ -171,8 +195,7 @@ pub(crate) fn recorded_lengths(vfs: &Arc<dyn Vfs>, dir: &Path) -> Option<Partiti
     };
     let generation = read_current(vfs, dir).ok()?;
     look.log(dir, generation).ok()?;
-    let (_, lengths) = GroupState::decode(look.state.checkpoint?).ok()?;
-    Some(lengths)
+    (!look.broken).then_some(look.state)
 }
 
 struct Look<'a> {

@@ -207,6 +207,17 @@ impl Store for SledStore {
         Ok(Box::new(scan))
     }
 
+    fn scan_keys(&self, range: KeyRange, at: Revision, reverse: bool) -> Result<Box<dyn RowIter>> {
+        // Values stand beside their keys in sled: they are read, and dropped.
+        let rows = self.scan(range, at, reverse)?;
+        Ok(Box::new(rows.map(|item| {
+            item.map(|(key, row)| {
+                let value = Bytes::new();
+                (key, Row { value, ..row })
+            })
+        })))
+    }
+
     fn memtable_bytes(&self) -> usize {
         self.lsm.memtable_bytes()
     }
@@ -236,6 +247,10 @@ impl Store for SledStore {
 
     fn compact_whole(&self) {
         self.lsm.compact_whole();
+    }
+
+    fn compaction_bytes(&self, floor: Revision) -> Option<u64> {
+        self.lsm.compaction_bytes(floor)
     }
 
     fn compact_step(&self, floor: Revision) -> Result<bool> {

@@ -1,5 +1,7 @@
 //! Parts of tables made of any bytes: see [`fuzzing`](crate::fuzzing).
 
+mod file;
+
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +19,8 @@ use crate::ids::Revision;
 use crate::store::key::Place;
 use crate::store::options::Compression;
 use crate::store::row::{RowParts, StoredValue, ValueParts};
+
+pub(crate) use file::table;
 
 /// A block of any bytes, and one of any rows.
 pub(crate) fn block(data: &[u8]) {

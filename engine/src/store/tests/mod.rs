@@ -5,6 +5,7 @@ mod crash;
 mod damage;
 mod deletions;
 mod faults;
+mod keys_only;
 mod model;
 #[cfg(feature = "sled")]
 mod sled;
