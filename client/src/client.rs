@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use engine_proto::Dialer;
 use engine_proto::v1::CloseSessionRequest;
 use engine_proto::v1::commit_client::CommitClient;
 
@@ -75,10 +76,19 @@ impl Client {
     /// # Errors
     /// `BAD_REQUEST` if a seed is no address, or none is given.
     pub async fn connect(options: ClientOptions) -> Result<Self> {
+        Self::connect_through(Dialer::default(), options).await
+    }
+
+    /// As [`Client::connect`], over connections that `dialer` makes.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn connect_through(dialer: Dialer, options: ClientOptions) -> Result<Self> {
         let leader = Leader::new(
             &options.seeds,
             options.connect_timeout,
             options.follow_leader,
+            dialer,
         )?;
         if options.follow_leader {
             leader.discover().await;

@@ -11,6 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use engine_proto::Dialer;
 use engine_proto::v1::cluster_client::ClusterClient;
 use engine_proto::v1::{StatusRequest, StatusResponse};
 use futures::StreamExt as _;
@@ -53,6 +54,7 @@ pub(crate) struct Leader {
     seeds: Vec<String>,
     connect_timeout: Duration,
     follow: bool,
+    dialer: Dialer,
     known: Mutex<Known>,
     /// One round of discovery at a time; holds when the last one ended.
     discovery: tokio::sync::Mutex<Option<Instant>>,
@@ -75,7 +77,12 @@ impl Known {
 
 impl Leader {
     /// Checks and remembers the seeds. Nothing is connected yet.
-    pub(crate) fn new(seeds: &[String], connect_timeout: Duration, follow: bool) -> Result<Self> {
+    pub(crate) fn new(
+        seeds: &[String],
+        connect_timeout: Duration,
+        follow: bool,
+        dialer: Dialer,
+    ) -> Result<Self> {
         if seeds.is_empty() {
             return Err(Error::bad_request("no seed address given"));
         }
@@ -83,6 +90,7 @@ impl Leader {
             seeds: seeds.iter().map(|seed| bare(seed).to_owned()).collect(),
             connect_timeout,
             follow,
+            dialer,
             known: Mutex::default(),
             discovery: tokio::sync::Mutex::default(),
         };
@@ -287,7 +295,7 @@ impl Leader {
         if let Some(channel) = known.channels.get(address) {
             return Ok(channel.clone());
         }
-        let channel = self.endpoint(address)?.connect_lazy();
+        let channel = self.dialer.channel(&self.endpoint(address)?);
         known.channels.insert(address.to_owned(), channel.clone());
         Ok(channel)
     }
@@ -350,7 +358,7 @@ mod tests {
 
     fn leader(seeds: &[&str]) -> Leader {
         let seeds: Vec<String> = seeds.iter().map(|seed| (*seed).to_owned()).collect();
-        Leader::new(&seeds, Duration::from_secs(1), true).expect("the seeds are addresses")
+        Leader::new(&seeds, Duration::from_secs(1), true, Dialer::default()).expect("the seeds are addresses")
     }
 
     fn failure(reason: &str, leader: Option<&str>) -> Error {
@@ -418,9 +426,9 @@ mod tests {
     #[test]
     fn what_is_no_address_is_refused() {
         for seed in ["", "nohost", ":7101", "a:notaport", "https://a:1"] {
-            let refused = Leader::new(&[seed.to_owned()], Duration::from_secs(1), true);
+            let refused = Leader::new(&[seed.to_owned()], Duration::from_secs(1), true, Dialer::default());
             assert!(refused.is_err(), "{seed}");
         }
-        assert!(Leader::new(&[], Duration::from_secs(1), true).is_err());
+        assert!(Leader::new(&[], Duration::from_secs(1), true, Dialer::default()).is_err());
     }
 }

@@ -56,6 +56,10 @@ pub struct Options {
     /// Used share of the disk from which the node refuses what makes its state grow, percent.
     /// Default 95; at most 100. It also does so below [`ValidOptions::disk_reserve_bytes`].
     pub disk_read_only_percent: u8,
+    /// Lets segments be smaller than the largest entry. Only a simulator that writes no large
+    /// entry may ask for it, so it has no name in files.
+    #[serde(skip)]
+    pub small_segments: bool,
 }
 
 impl Default for Options {
@@ -78,6 +82,7 @@ impl Default for Options {
             partition_file_bytes: u64::from(64 * MIB),
             disk_warn_percent: 80,
             disk_read_only_percent: 95,
+            small_segments: false,
         }
     }
 }
@@ -91,7 +96,9 @@ impl Options {
         let invalid = |what: &str| Err(Error::new(ErrorKind::Invalid, what));
         self.store.check()?;
         let largest_frame = u32::try_from(FRAME_BODY_BYTES_MAX).expect("a constant of 16 MiB");
-        if self.log_segment_bytes < largest_frame + (1 << 20) || self.log_segment_bytes > 1 << 30 {
+        let too_small =
+            !self.small_segments && self.log_segment_bytes < largest_frame + (1 << 20);
+        if too_small || self.log_segment_bytes > 1 << 30 {
             return invalid("log_segment_bytes must lie between 17 MiB and 1 GiB");
         }
         if self.memtable_bytes < 4096 {

@@ -326,6 +326,11 @@ impl Replica {
         }
     }
 
+    /// The doors to the world that it was opened with.
+    pub fn env(&self) -> &Env {
+        &self.inner.shared.env
+    }
+
     /// The fault that stopped this replica, if one did.
     pub fn fault(&self) -> Option<Error> {
         self.inner.fault.lock().as_ref().map(Error::again)

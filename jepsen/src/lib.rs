@@ -14,12 +14,15 @@
 //! - A process has at most one open operation; after an `info` it never speaks again.
 //! - Values are unique for each key, so that what is read names the write that made it.
 //!
+//! There are two kinds of clusters: real processes ([`cluster`]), and simulated worlds in which a
+//! seed decides everything, lost syncs included ([`sim`]).
+//!
 //! # Not here
-//! What a node does inside (see `engine-raft`). `kill -9` keeps the page cache: lost syncs are
-//! shown by the simulated disk of `engine`, not by this crate.
+//! What a node does inside (see `engine-raft`).
 
 pub mod checker;
 pub mod cluster;
 pub mod history;
+pub mod sim;
 pub mod state;
 pub mod workload;

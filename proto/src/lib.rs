@@ -1,4 +1,5 @@
-//! The gRPC contract: the code generated from `proto/engine/v1/*.proto`, and nothing else.
+//! The gRPC contract: the code generated from `proto/engine/v1/*.proto`, and the one door through
+//! which its channels reach the network, [`Dialer`].
 //!
 //! The comments in the `.proto` files are the API's documentation.
 
@@ -18,3 +19,7 @@ pub mod v1 {
 
 /// The encoded descriptors of all services, for gRPC reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/engine.v1.bin"));
+
+mod dial;
+
+pub use dial::{Dial, Dialer, Dialing, Duplex};

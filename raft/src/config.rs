@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use engine::env::Env;
 use engine::ids::{ClusterId, GroupId, NodeId};
+use engine_proto::Dialer;
 use openraft::{Config, SnapshotPolicy};
 
 use crate::error::{Error, Result};
@@ -35,6 +36,8 @@ pub struct NodeConfig {
     pub options: engine::Options,
     /// Clock, chance, disk and workers.
     pub env: Env,
+    /// Who connects to the other nodes.
+    pub dialer: Dialer,
 }
 
 /// How often nodes speak, and how long they wait.

@@ -15,13 +15,14 @@ use openraft::errors::Fatal;
 use tokio::sync::{Mutex, watch};
 
 use crate::batcher::Batcher;
+use crate::blocking::blocking;
 use crate::boot::Boots;
 use crate::config::Timings;
 use crate::error::{Error, Result};
 use crate::failure::Failure;
 use crate::log_store::LogStore;
 use crate::network::{Factory, Peers};
-use crate::snapshot::{self, blocking};
+use crate::snapshot::{self, on_replica};
 use crate::state_machine::{StateMachine, Synced};
 use crate::tasks::Tasks;
 use crate::types::{Member, Raft, RaftMetrics, TypeConfig};
@@ -177,7 +178,8 @@ impl Group {
 
 async fn open(common: &Common, id: GroupId, dir: &Path, log: &LogStore) -> Result<Replica> {
     let (shared, dir, log) = (common.shared.clone(), dir.to_owned(), log.clone());
-    let opened = tokio::task::spawn_blocking(move || {
+    let workers = Arc::clone(&shared.env.workers);
+    let opened = blocking(workers.as_ref(), move || {
         let replica = Replica::open(&shared, id, &dir, log.purged())?;
         log.agree_with(replica.applied())?;
         Ok::<_, engine::Error>(replica)
@@ -242,7 +244,6 @@ impl Group {
         &self,
         work: impl FnOnce(&Replica) -> engine::Result<A> + Send + 'static,
     ) -> std::io::Result<A> {
-        let replica = self.replica.clone();
-        blocking(move || work(&replica)).await
+        on_replica(&self.replica, work).await
     }
 }

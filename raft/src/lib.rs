@@ -56,11 +56,15 @@ mod view;
 
 mod tasks;
 
+mod blocking;
+
 mod failure;
 
 mod types;
 
 mod status;
+
+mod standing;
 
 mod config;
 
@@ -77,5 +81,6 @@ pub use config::{NodeConfig, Timings};
 pub use error::{Error, Result};
 pub use node::Node;
 pub use service::PeerService;
+pub use standing::Standing;
 pub use status::{GroupStatus, MemberStatus, NodeMetrics, NodeStatus, Role};
 pub use types::Member;

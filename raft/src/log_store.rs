@@ -13,7 +13,7 @@ use std::io;
 use std::ops::{Bound, RangeBounds};
 
 use engine::ids::{GroupId, LogId, LogIndex};
-use engine::segment::{Log, LogEntry, Write};
+use engine::segment::{GroupLog, Log, LogEntry, Write};
 use futures::Stream;
 use openraft::OptionalSend;
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
@@ -42,6 +42,16 @@ impl LogStore {
     /// The last entry, or the purged one.
     pub(crate) fn last_log_id(&self) -> Option<LogId> {
         self.log.group(self.group).last
+    }
+
+    /// What the log knows of the group.
+    pub(crate) fn known(&self) -> GroupLog {
+        self.log.group(self.group)
+    }
+
+    /// The id of the entry at `index`, if the log holds it.
+    pub(crate) fn log_id_at(&self, index: LogIndex) -> Option<LogId> {
+        self.log.log_id_at(self.group, index)
     }
 
     /// Makes log and state agree after a crash in the middle of an installed checkpoint.

@@ -13,14 +13,17 @@ use std::sync::{Arc, OnceLock};
 use engine::ErrorKind;
 use engine::command::{Command, Outcome};
 use engine::disk::DiskWatch;
-use engine::ids::{GroupId, LogId, NodeId, Term};
+use engine::env::Env;
+use engine::ids::{GroupId, LogId, LogIndex, NodeId, Term};
 use engine::replica::{Replica, Shared};
 use engine::segment::Log;
+use engine_proto::Dialer;
 use engine_proto::v1::peer_server::PeerServer;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::blocking::blocking;
 use crate::boot::{Boots, Identity};
 use crate::config::NodeConfig;
 use crate::error::{Error, Result};
@@ -30,6 +33,7 @@ use crate::membership;
 use crate::network::Peers;
 use crate::reads;
 use crate::service::{self, PeerService};
+use crate::standing::Standing;
 use crate::status::{GroupStatus, NodeMetrics, NodeStatus};
 use crate::tasks::Tasks;
 use crate::types::Member;
@@ -85,7 +89,8 @@ impl Node {
         groups.dedup();
         let shared = Shared::new(config.env.clone(), options);
         let opening = (config.clone(), shared.clone());
-        let opened = tokio::task::spawn_blocking(move || open(&opening.0, &opening.1)).await;
+        let workers = config.env.workers.as_ref();
+        let opened = blocking(workers, move || open(&opening.0, &opening.1)).await;
         let (lock, identity, log) = match opened {
             Ok(opened) => opened?,
             Err(error) => return Err(Error::Fatal(format!("opening did not end: {error}"))),
@@ -99,6 +104,8 @@ impl Node {
             Arc::clone(&boots),
             timings.clone(),
             failure.clone(),
+            config.dialer.clone(),
+            Arc::clone(&config.env.workers),
         ));
         let common = Common {
             shared: shared.clone(),
@@ -262,6 +269,19 @@ impl Node {
         }
     }
 
+    /// Where a group stands here.
+    ///
+    /// # Errors
+    /// [`Error::UnknownGroup`] if this node does not hold it.
+    pub fn standing(&self, group: GroupId) -> Result<Standing> {
+        Ok(Standing::of(self.group(group)?))
+    }
+
+    /// The id of the entry at `index` in this node's log; `None` if it is not there.
+    pub fn log_id_at(&self, group: GroupId, index: LogIndex) -> Option<LogId> {
+        self.group(group).ok()?.log.log_id_at(index)
+    }
+
     /// Adds a node without a vote; its id must never have been used. On the leader.
     pub async fn add_learner(&self, node: NodeId, member: Member) -> Result<()> {
         membership::add_learner(self.inner.groups(), node, member).await
@@ -315,11 +335,31 @@ impl Node {
         }
         tasks.stop().await;
         let inner = Arc::clone(&self.inner);
-        let closing = tokio::task::spawn_blocking(move || inner.close());
-        match closing.await {
+        match self.blocking(move || inner.close()).await {
             Ok(closed) => closed,
             Err(error) => Err(Error::Fatal(format!("closing did not end: {error}"))),
         }
+    }
+
+    /// Does work that may wait for the disk or the state, away from the threads that answer.
+    ///
+    /// # Errors
+    /// If the work panicked.
+    pub async fn blocking<A: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> A + Send + 'static,
+    ) -> std::io::Result<A> {
+        blocking(self.inner.shared.env.workers.as_ref(), work).await
+    }
+
+    /// Connections to where this node's peers and their clients are.
+    pub fn dialer(&self) -> &Dialer {
+        &self.inner.peers.dialer
+    }
+
+    /// The doors to the world that the node was started with.
+    pub fn env(&self) -> &Env {
+        &self.inner.shared.env
     }
 
     fn check_failure(&self) -> Result<()> {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use engine::codec::DecodeError;
 use engine::command::Command;
 use engine::ids::{Boot, GroupId, NodeId};
+use engine::replica::Replica;
 use engine_proto::v1::peer_server::{Peer, PeerServer};
 use engine_proto::v1::{PeerRequest, PeerResponse, SnapshotChunk};
 use futures::{Stream, StreamExt};
@@ -28,7 +29,7 @@ use crate::network::{
 };
 use crate::node::Inner;
 use crate::reads;
-use crate::snapshot::{SnapshotData, blocking};
+use crate::snapshot::{SnapshotData, on_replica};
 use crate::types::{Snapshot, TypeConfig, decode, encode};
 
 /// Answers other nodes.
@@ -288,12 +289,11 @@ async fn receive(
     mut incoming: Streaming<SnapshotChunk>,
 ) -> Result<engine::checkpoint::CheckpointWriter, Status> {
     let failed = |error: std::io::Error| Status::internal(format!("receive a checkpoint: {error}"));
-    let replica = group.replica.clone();
-    let mut writer = blocking(move || replica.begin_install())
+    let mut writer = on_replica(&group.replica, Replica::begin_install)
         .await
         .map_err(failed)?;
     while let Some(SnapshotChunk { chunk, .. }) = incoming.message().await? {
-        writer = blocking(move || {
+        writer = on_replica(&group.replica, move |_| {
             writer.write(chunk)?;
             Ok(writer)
         })

@@ -9,6 +9,7 @@
 //! or the new state with a log that may not reach it; `LogStore::agree_with` mends the latter.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use engine::checkpoint::{CheckpointReader, CheckpointView, CheckpointWriter};
@@ -18,6 +19,7 @@ use openraft::storage::RaftSnapshotBuilder;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+use crate::blocking::blocking;
 use crate::types::{
     Raft, RaftLogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig, decode, raft_log_id,
 };
@@ -65,8 +67,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
 /// openraft an error is the end of the node.
 async fn fresh(replica: &Replica) -> io::Result<()> {
     loop {
-        let replica = replica.clone();
-        let begun = blocking(move || match replica.begin_checkpoint() {
+        let begun = on_replica(replica, |replica| match replica.begin_checkpoint() {
             Err(error) if error.kind() == engine::ErrorKind::Full => Ok(false),
             begun => begun
                 .and_then(|()| replica.wait_for_checkpoint())
@@ -127,11 +128,10 @@ pub(crate) async fn install(
     expected: Option<RaftLogId>,
     data: SnapshotData,
 ) -> io::Result<()> {
-    let replica = replica.clone();
-    blocking(move || {
+    on_replica(replica, move |replica| {
         let writer = match data {
             SnapshotData::Writer(writer) => *writer,
-            SnapshotData::Reader(reader) => copy(&replica, *reader)?,
+            SnapshotData::Reader(reader) => copy(replica, *reader)?,
             SnapshotData::Nothing => return Ok(()),
         };
         replica.install(writer)?;
@@ -165,12 +165,14 @@ pub(crate) async fn follow(raft: Raft, mut durable: watch::Receiver<LogIndex>) {
     }
 }
 
-/// Blocking work of the engine, away from the threads that must answer heartbeats.
-pub(crate) async fn blocking<A: Send + 'static>(
-    work: impl FnOnce() -> engine::Result<A> + Send + 'static,
+/// Long work on a replica.
+pub(crate) async fn on_replica<A: Send + 'static>(
+    replica: &Replica,
+    work: impl FnOnce(&Replica) -> engine::Result<A> + Send + 'static,
 ) -> io::Result<A> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result.map_err(io::Error::other),
-        Err(error) => Err(io::Error::other(error)),
-    }
+    let replica = replica.clone();
+    let workers = Arc::clone(&replica.env().workers);
+    blocking(workers.as_ref(), move || work(&replica))
+        .await?
+        .map_err(io::Error::other)
 }

@@ -11,7 +11,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use engine::limits;
-use engine_proto::v1 as pb;
+use engine_proto::{Dialer, v1 as pb};
 use tokio::time::Instant;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::metadata::{MetadataMap, MetadataValue};
@@ -71,12 +71,21 @@ pub(crate) fn was_forwarded(metadata: &MetadataMap) -> bool {
 }
 
 /// Connections to leaders, made when first needed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Forward {
+    dialer: Dialer,
     channels: Mutex<BTreeMap<String, Channel>>,
 }
 
 impl Forward {
+    /// Without a connection yet.
+    pub(crate) fn new(dialer: Dialer) -> Self {
+        Self {
+            dialer,
+            channels: Mutex::default(),
+        }
+    }
+
     /// Sends `request` to the leader at `address` and answers what the leader answers.
     pub(crate) async fn send<R: Forwardable>(
         &self,
@@ -113,12 +122,12 @@ impl Forward {
         let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|error| {
             Error::LeaderUnreachable(format!("read the leader's address {address:?}: {error}"))
         })?;
-        let channel = endpoint
+        let endpoint = endpoint
             .connect_timeout(CONNECT_TIMEOUT)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(KEEPALIVE)
-            .keep_alive_while_idle(true)
-            .connect_lazy();
+            .keep_alive_while_idle(true);
+        let channel = self.dialer.channel(&endpoint);
         if channels.len() >= CHANNELS_MAX {
             channels.clear();
         }
@@ -159,7 +168,7 @@ mod tests {
         drop(free);
         let deadline = Instant::now() + Duration::from_secs(10);
         for address in [address.as_str(), "no address"] {
-            let sent = Forward::default()
+            let sent = Forward::new(Dialer::default())
                 .send(address, pb::PutRequest::default(), deadline)
                 .await;
             assert!(matches!(sent, Err(Error::LeaderUnreachable(_))), "{sent:?}");

@@ -18,7 +18,9 @@
 //! Consensus (`engine-raft`), state (`engine`), authentication and TLS.
 
 mod config;
+mod port;
 mod server;
+mod world;
 
 mod query;
 mod service;
@@ -44,5 +46,7 @@ pub use admission::{AdmissionLimits, DEADLINE_DEFAULT};
 pub use config::{BootstrapMember, MemberArg, NodeArgs, ServerConfig};
 pub use engine::StoreKind;
 pub use forward::FORWARDED;
+pub use port::{Accepted, GivenPort, Incoming};
 pub use server::{Bound, ServerHandle, run, start};
 pub use status::DOMAIN;
+pub use world::World;

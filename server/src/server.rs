@@ -14,7 +14,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use engine::env::Env;
 use engine::ids::{ClusterId, GroupId, NodeId};
 use engine::limits::REQUEST_BYTES_MAX;
 use engine_proto::v1::cluster_server::ClusterServer;
@@ -35,7 +34,9 @@ use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 
 use crate::closing::{Close, Closing, closing};
 use crate::config::{BootstrapMember, ServerConfig};
+use crate::port::{GivenPort, Port};
 use crate::service::{ClusterService, CommitService, Desk, KvService, LogService, TopicsService};
+use crate::world::World;
 
 /// Most requests at once on one connection.
 const STREAMS_MAX: u32 = 1024;
@@ -80,19 +81,32 @@ pub async fn run(config: ServerConfig, shutdown: impl Future<Output = ()>) -> an
 /// # Errors
 /// As [`run`].
 pub async fn start(config: ServerConfig) -> anyhow::Result<ServerHandle> {
-    Bound::bind(&config).await?.serve(config).await
+    Bound::bind(&config)
+        .await?
+        .serve(config, World::os())
+        .await
 }
 
 /// Two bound ports that nobody is served on yet.
 #[derive(Debug)]
 pub struct Bound {
-    client: TcpListener,
-    peer: TcpListener,
+    client: Port,
+    peer: Port,
     client_address: SocketAddr,
     peer_address: SocketAddr,
 }
 
 impl Bound {
+    /// Ports that somebody else has bound.
+    pub fn given(client: GivenPort, peer: GivenPort) -> Self {
+        Self {
+            client_address: client.address,
+            peer_address: peer.address,
+            client: Port::Given(client.incoming),
+            peer: Port::Given(peer.incoming),
+        }
+    }
+
     /// Binds `listen` and `peer_listen`.
     ///
     /// # Errors
@@ -108,8 +122,8 @@ impl Bound {
         Ok(Self {
             client_address: client.local_addr().context("read the client port")?,
             peer_address: peer.local_addr().context("read the peer port")?,
-            client,
-            peer,
+            client: Port::Tcp(client),
+            peer: Port::Tcp(peer),
         })
     }
 
@@ -127,8 +141,8 @@ impl Bound {
     ///
     /// # Errors
     /// If the data folder is in use or damaged, or the configuration does not hold.
-    pub async fn serve(self, config: ServerConfig) -> anyhow::Result<ServerHandle> {
-        let node = open(&self, &config).await?;
+    pub async fn serve(self, config: ServerConfig, world: World) -> anyhow::Result<ServerHandle> {
+        let node = open(&self, &config, world).await?;
         let (close, closed) = closing();
         let (peers_close, peers_closed) = closing();
 
@@ -220,7 +234,7 @@ impl ServerHandle {
     }
 }
 
-async fn open(bound: &Bound, config: &ServerConfig) -> anyhow::Result<Node> {
+async fn open(bound: &Bound, config: &ServerConfig, world: World) -> anyhow::Result<Node> {
     let advertised = |given: &str, bound: SocketAddr| match given {
         "" => bound.to_string(),
         given => given.to_owned(),
@@ -234,7 +248,8 @@ async fn open(bound: &Bound, config: &ServerConfig) -> anyhow::Result<Node> {
         groups: vec![GroupId(0)],
         timings: config.timings.clone(),
         options: config.options.clone(),
-        env: Env::os(),
+        env: world.env,
+        dialer: world.dialer,
     })
     .await
     .with_context(|| format!("open node {} in {}", config.node, config.data.display()))
@@ -324,9 +339,8 @@ fn reflection() -> Result<ServerReflectionServer<impl ServerReflection>, Reflect
 }
 
 /// Serves `routes` on `port` until `closing` becomes true and all connections are gone.
-async fn listen(port: TcpListener, routes: Routes, mut closing: Closing) -> anyhow::Result<()> {
-    let incoming = TcpIncoming::from(port).with_nodelay(Some(true));
-    Server::builder()
+async fn listen(port: Port, routes: Routes, mut closing: Closing) -> anyhow::Result<()> {
+    let router = Server::builder()
         .max_concurrent_streams(STREAMS_MAX)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
@@ -334,12 +348,16 @@ async fn listen(port: TcpListener, routes: Routes, mut closing: Closing) -> anyh
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .trace_fn(request_span)
-        .add_routes(routes)
-        .serve_with_incoming_shutdown(incoming, async move {
-            closing.wait().await;
-        })
-        .await
-        .context("serve connections")
+        .add_routes(routes);
+    let closed = async move { closing.wait().await };
+    let served = match port {
+        Port::Tcp(listener) => {
+            let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+            router.serve_with_incoming_shutdown(incoming, closed).await
+        }
+        Port::Given(incoming) => router.serve_with_incoming_shutdown(incoming, closed).await,
+    };
+    served.context("serve connections")
 }
 
 fn request_span(request: &tonic::codegen::http::Request<()>) -> tracing::Span {

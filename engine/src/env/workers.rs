@@ -48,6 +48,11 @@ pub trait Workers: Debug + Send + Sync {
     /// Steps some ready job on the caller's thread; `false` where threads do the work
     /// or no job is ready.
     fn help(&self) -> bool;
+
+    /// Whether there is no other thread than the caller's: long work is then done there and then.
+    fn is_threadless(&self) -> bool {
+        false
+    }
 }
 
 /// The owner's side of a running job.

@@ -99,6 +99,12 @@ impl Recorder {
             .unwrap_or(false)
     }
 
+    /// What was recorded after the first `count` lines.
+    pub fn since(&self, count: usize) -> Vec<Op> {
+        let recorded = self.recorded.lock();
+        recorded.ops.get(count..).unwrap_or_default().to_vec()
+    }
+
     /// The history until now.
     pub fn history(&self) -> History {
         History {

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use engine_client::{Certainty, Client, ClientOptions, Error, reason};
+use engine_proto::Dialer;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -38,6 +39,8 @@ pub struct Plan {
     pub topic: String,
     /// Its partitions.
     pub partitions: u32,
+    /// Who makes the clients' connections.
+    pub dialer: Dialer,
 }
 
 /// Running clients.
@@ -51,7 +54,9 @@ pub struct Workload {
 impl Workload {
     /// Makes keyspace and topic and starts the clients.
     pub async fn start(plan: Plan) -> Result<Self> {
-        let client = Client::connect(ClientOptions::new(plan.seeds.clone())).await?;
+        let dialer = plan.dialer.clone();
+        let options = ClientOptions::new(plan.seeds.clone());
+        let client = Client::connect_through(dialer, options).await?;
         there(client.kv().create_keyspace(plan.keyspace.as_str()).await)
             .context("make the keyspace")?;
         let topic = plan.topic.as_str();
@@ -68,7 +73,7 @@ impl Workload {
             let process = Process {
                 number,
                 clients: plan.clients,
-                client: Client::connect(options).await?,
+                client: Client::connect_through(plan.dialer.clone(), options).await?,
                 recorder: Arc::clone(&recorder),
                 stop: stop.subscribe(),
             };
@@ -89,7 +94,7 @@ impl Workload {
     }
 
     /// The history in the making.
-    pub fn recorder(&self) -> &Recorder {
+    pub fn recorder(&self) -> &Arc<Recorder> {
         &self.recorder
     }
 

@@ -48,6 +48,7 @@ async fn start_workload(cluster: &Cluster, clients: u64) -> Workload {
         keyspace: KEYSPACE.to_owned(),
         topic: TOPIC.to_owned(),
         partitions: 8,
+        dialer: engine_proto::Dialer::default(),
     };
     Workload::start(plan).await.expect("the workload starts")
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use engine::env::Workers;
 use engine::ids::{Boot, GroupId, NodeId};
+use engine_proto::Dialer;
 use engine_proto::v1::peer_client::PeerClient;
 use engine_proto::v1::{PeerRequest, PeerResponse};
 use openraft::network::RaftNetworkFactory;
@@ -38,6 +40,9 @@ pub(crate) struct Peers {
     pub(crate) boots: Arc<Boots>,
     pub(crate) timings: Timings,
     pub(crate) failure: Failure,
+    pub(crate) dialer: Dialer,
+    /// For reading checkpoints that are sent.
+    pub(crate) workers: Arc<dyn Workers>,
     channels: Mutex<BTreeMap<(String, Lane), Channel>>,
 }
 
@@ -53,12 +58,16 @@ impl Peers {
         boots: Arc<Boots>,
         timings: Timings,
         failure: Failure,
+        dialer: Dialer,
+        workers: Arc<dyn Workers>,
     ) -> Self {
         Self {
             identity,
             boots,
             timings,
             failure,
+            dialer,
+            workers,
             channels: Mutex::default(),
         }
     }
@@ -82,15 +91,15 @@ impl Peers {
     fn connect(&self, address: &str) -> Result<Channel, Status> {
         let endpoint = Endpoint::from_shared(format!("http://{address}"))
             .map_err(|error| Status::unavailable(format!("{address:?} is no address: {error}")))?;
-        Ok(endpoint
+        let endpoint = endpoint
             .connect_timeout(self.timings.election_min)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(self.timings.election_max)
             .keep_alive_timeout(KEEPALIVE_TIMEOUT)
             .keep_alive_while_idle(true)
             .initial_stream_window_size(WINDOW_BYTES)
-            .initial_connection_window_size(WINDOW_BYTES)
-            .connect_lazy())
+            .initial_connection_window_size(WINDOW_BYTES);
+        Ok(self.dialer.channel(&endpoint))
     }
 
     /// A message to `to`.

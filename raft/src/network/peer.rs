@@ -1,11 +1,13 @@
 //! One group's handle to another node: what openraft says to it.
 
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use engine::checkpoint::CheckpointReader;
+use engine::env::Workers;
 use engine::ids::{GroupId, NodeId};
 use engine_proto::v1::{PeerResponse, SnapshotChunk};
 use futures::{Stream, StreamExt};
@@ -27,6 +29,7 @@ use tonic::{Code, Status, Streaming};
 
 use super::factory::{Lane, Peers};
 use super::{KIND_PRE_VOTE, KIND_VOTE, SnapshotHead, encode_append};
+use crate::blocking::blocking;
 use crate::snapshot::SnapshotData;
 use crate::types::{Snapshot, TypeConfig, Vote, decode, encode};
 
@@ -276,7 +279,8 @@ impl RaftNetworkV2<TypeConfig> for Peer {
             request: Some(request),
             ..SnapshotChunk::default()
         };
-        let reading = tokio::task::spawn_blocking(move || read_chunks(first, *reader, &chunks));
+        let workers = Arc::clone(&self.peers.workers);
+        let reading = tokio::spawn(read_chunks(workers, first, *reader, chunks));
         let mut client = self
             .peers
             .client(&self.address, self.lane)
@@ -309,22 +313,31 @@ impl RaftNetworkV2<TypeConfig> for Peer {
 }
 
 /// Reads a checkpoint as fast as the peer takes it; ends early if the peer is gone.
-fn read_chunks(
+async fn read_chunks(
+    workers: Arc<dyn Workers>,
     first: SnapshotChunk,
     mut reader: CheckpointReader,
-    chunks: &mpsc::Sender<SnapshotChunk>,
-) -> engine::Result<()> {
-    if chunks.blocking_send(first).is_err() {
+    chunks: mpsc::Sender<SnapshotChunk>,
+) -> io::Result<()> {
+    if chunks.send(first).await.is_err() {
         return Ok(());
     }
-    while let Some(chunk) = reader.next_chunk()? {
+    loop {
+        let read = blocking(workers.as_ref(), move || {
+            let chunk = reader.next_chunk();
+            (reader, chunk)
+        });
+        let (back, chunk) = read.await?;
+        reader = back;
+        let Some(chunk) = chunk.map_err(io::Error::other)? else {
+            return Ok(());
+        };
         let chunk = SnapshotChunk {
             request: None,
             chunk,
         };
-        if chunks.blocking_send(chunk).is_err() {
+        if chunks.send(chunk).await.is_err() {
             return Ok(());
         }
     }
-    Ok(())
 }

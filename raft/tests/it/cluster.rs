@@ -106,6 +106,7 @@ impl Place {
             timings: self.setup.timings.clone(),
             options: self.setup.options.clone(),
             env: self.env.clone(),
+            dialer: engine_proto::Dialer::default(),
         })
         .await?;
         let listener = TcpListener::bind(self.address)

@@ -95,9 +95,9 @@ impl Desk {
             inner: Arc::new(Inner {
                 cluster: status.cluster,
                 id: status.node,
+                forward: Forward::new(node.dialer().clone()),
                 node,
                 admission: Admission::new(limits),
-                forward: Forward::default(),
                 closing,
                 published,
             }),
@@ -208,7 +208,7 @@ impl Desk {
             let _permit = permit;
             work()
         };
-        match tokio::task::spawn_blocking(work).await {
+        match self.node().blocking(work).await {
             Ok(answer) => answer,
             Err(error) => Err(Error::Bug(format!("a read did not end: {error}"))),
         }

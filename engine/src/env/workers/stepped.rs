@@ -40,13 +40,32 @@ impl SteppedWorkers {
                 rng: SeededRng::new(seed ^ STEPPING),
                 table: Mutex::default(),
                 returned: Condvar::new(),
+                on_ready: Mutex::default(),
             }),
         }
     }
 
     /// Steps ready jobs until none is ready; sleepers sleep on.
     pub fn run_until_idle(&self) {
-        while self.jobs.step_ready() {}
+        while self.step_ready() {}
+    }
+
+    /// Steps one ready job, chosen by seed; `false` if none is ready. Sleepers sleep on.
+    pub fn step_ready(&self) -> bool {
+        self.jobs.step_ready()
+    }
+
+    /// How long until the first sleeper is due, on the sleepers' own clock; `None` if none sleeps.
+    pub fn next_due(&self) -> Option<Duration> {
+        let table = self.jobs.table.lock();
+        let due = table.entries.values().filter_map(|entry| entry.sleeps_until);
+        due.min().map(|due| due.saturating_sub(table.now))
+    }
+
+    /// Calls back whenever a job becomes ready: it is new, or it is woken. For whoever drives the
+    /// jobs by a clock of its own; the listener must not step them itself.
+    pub fn on_ready(&self, listener: Box<dyn Fn() + Send + Sync>) {
+        *self.jobs.on_ready.lock() = Some(listener);
     }
 
     /// Lets time pass for sleepers: those due by then become ready.
@@ -88,6 +107,8 @@ impl Workers for SteppedWorkers {
             had_turn: false,
         };
         table.entries.insert(id, entry);
+        drop(table);
+        self.jobs.tell_ready();
         JobHandle::new(Arc::new(SteppedJob {
             jobs: Arc::clone(&self.jobs),
             id,
@@ -96,6 +117,10 @@ impl Workers for SteppedWorkers {
 
     fn help(&self) -> bool {
         self.jobs.step_ready() || self.jobs.step_sleeper()
+    }
+
+    fn is_threadless(&self) -> bool {
+        true
     }
 }
 
@@ -123,6 +148,7 @@ struct Jobs {
     table: Mutex<Table>,
     /// A job came back from a step, or is gone.
     returned: Condvar,
+    on_ready: Mutex<Option<Box<dyn Fn() + Send + Sync>>>,
 }
 
 #[derive(Default)]
@@ -144,6 +170,12 @@ struct Entry {
 }
 
 impl Jobs {
+    fn tell_ready(&self) {
+        if let Some(listener) = &*self.on_ready.lock() {
+            listener();
+        }
+    }
+
     /// Steps one ready job chosen by seed; `false` if there is none.
     fn step_ready(&self) -> bool {
         let chosen = {
@@ -257,6 +289,7 @@ impl JobControl for SteppedJob {
         if let Some(entry) = self.jobs.table.lock().entries.get_mut(&self.id) {
             entry.ready = true;
         }
+        self.jobs.tell_ready();
     }
 
     /// Steps the job until it is done, and others when it waits for them.
@@ -378,6 +411,23 @@ mod tests {
             (short.load(Ordering::Relaxed), long.load(Ordering::Relaxed)),
             (2, 1)
         );
+    }
+
+    #[test]
+    fn a_driver_hears_of_every_new_and_every_woken_job_and_when_the_next_is_due() {
+        let workers = SteppedWorkers::new(1);
+        let heard = Arc::new(AtomicU64::new(0));
+        let hears = Arc::clone(&heard);
+        workers.on_ready(Box::new(move || {
+            hears.fetch_add(1, Ordering::Relaxed);
+        }));
+        let (job, _count) = counting(&workers, Step::IdleFor(Duration::from_secs(2)));
+        assert_eq!((heard.load(Ordering::Relaxed), workers.next_due()), (1, None));
+        assert!(workers.step_ready() && !workers.step_ready());
+        workers.advance(Duration::from_millis(500));
+        assert_eq!(workers.next_due(), Some(Duration::from_millis(1_500)));
+        job.wake();
+        assert_eq!(heard.load(Ordering::Relaxed), 2);
     }
 
     #[test]

@@ -152,11 +152,16 @@ impl SimVfs {
 
     /// Ends a recording: all its moments, the last of which is now.
     pub fn recorded(&self) -> Vec<Moment> {
-        let mut disk = self.disk.lock();
-        let now = Moment::new(disk.io_count, &disk.tree);
-        let mut moments = disk.recording.take().unwrap_or_default();
+        let now = self.moment();
+        let mut moments = self.disk.lock().recording.take().unwrap_or_default();
         moments.push(now);
         moments
+    }
+
+    /// The disk as it is now.
+    pub fn moment(&self) -> Moment {
+        let disk = self.disk.lock();
+        Moment::new(disk.io_count, &disk.tree)
     }
 
     /// Makes the next sync of a file fail. What it should have made durable can still be read,

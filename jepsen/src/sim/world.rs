@@ -1,0 +1,442 @@
+//! The hosts, the network between them, and what is wrong with both.
+//!
+//! A fault begins when the schedule says so and leaves its end in `due`; after [`World::heal`]
+//! nothing is wrong any more and every process runs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use engine::env::rng::SeededRng;
+use turmoil::{Builder, Sim};
+
+use super::fault::{Fault, Planned, Who};
+use super::invariant::SeenNode;
+use super::machine::{Machine, address, name};
+use super::net::CLIENT_PORT;
+use super::operator::{self, Order, Orders};
+use super::population::{self, Progress};
+use super::report::Figures;
+use super::swarm::Swarm;
+use super::trace::Trace;
+use super::now;
+
+/// One tick.
+const TICK: Duration = Duration::from_millis(1);
+
+/// Longer than any world lasts.
+const DURATION_MAX: Duration = Duration::from_hours(1);
+
+/// How long an ended process stays down: somebody looks at why.
+const RESTART_AFTER_MS: u64 = 300;
+
+/// What one connection buffers, in segments; more connections than ever wait to be accepted.
+const TCP_SEGMENTS: usize = 4096;
+
+/// A world at work.
+pub(super) struct World {
+    sim: Sim<'static>,
+    swarm: Arc<Swarm>,
+    machines: Vec<Arc<Machine>>,
+    trace: Trace,
+    rng: SeededRng,
+    pub(super) progress: Progress,
+    pub(super) orders: Orders,
+    pub(super) figures: Figures,
+    /// Ends of faults, by when and in which order they were planned.
+    due: BTreeMap<(u64, u64), End>,
+    planned: u64,
+}
+
+/// The end of a fault.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Start(usize),
+    Link(u64, u64),
+    Loss,
+    Latency,
+    Slow(usize),
+    Full(usize),
+    Writes(usize),
+}
+
+impl World {
+    /// Builds the hosts; nothing runs before the first tick.
+    pub(super) fn new(swarm: Swarm, trace: &Trace) -> Self {
+        now::set(Duration::ZERO);
+        let swarm = Arc::new(swarm);
+        let mut sim = Builder::new()
+            .rng_seed(swarm.seed)
+            .epoch(UNIX_EPOCH + now::EPOCH)
+            .tick_duration(TICK)
+            .simulation_duration(DURATION_MAX)
+            .tcp_capacity(TCP_SEGMENTS)
+            .min_message_latency(TICK)
+            .max_message_latency(Duration::from_millis(swarm.latency_ms))
+            .repair_rate(0.2)
+            .enable_random_order()
+            .build();
+        let machines: Vec<Arc<Machine>> = (1..=swarm.nodes + swarm.spares)
+            .map(|id| Machine::new(id, &swarm, trace))
+            .collect();
+        for machine in &machines {
+            let host = Arc::clone(machine);
+            sim.host(machine.name.as_str(), move || {
+                let machine = Arc::clone(&host);
+                async move {
+                    machine.live().await;
+                    Ok(())
+                }
+            });
+        }
+        let progress = Progress::default();
+        let clients = population::run(Arc::clone(&swarm), progress.clone(), trace.clone());
+        sim.client(population::HOST, async move {
+            clients.await;
+            Ok(())
+        });
+        let orders = Orders::default();
+        let seeds = (1..=swarm.nodes).map(|id| address(id, CLIENT_PORT)).collect();
+        let operator = operator::run(orders.clone(), seeds, trace.clone());
+        sim.client(operator::HOST, async move { Ok(operator.await?) });
+        Self {
+            rng: SeededRng::new(swarm.seed ^ CHANCE),
+            figures: Figures {
+                nodes: swarm.nodes,
+                ..Figures::default()
+            },
+            swarm,
+            sim,
+            machines,
+            trace: trace.clone(),
+            progress,
+            orders,
+            due: BTreeMap::new(),
+            planned: 0,
+        }
+    }
+
+    /// Milliseconds since the world began.
+    pub(super) fn now_ms(&self) -> u64 {
+        u64::try_from(self.sim.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// One millisecond passes. `Err` tells of a process that ended itself and had no reason.
+    pub(super) fn tick(&mut self) -> Result<(), String> {
+        let now_ms = self.now_ms();
+        while let Some(entry) = self.due.first_entry() {
+            if entry.key().0 > now_ms {
+                break;
+            }
+            let end = entry.remove();
+            self.end(end);
+        }
+        now::set(self.sim.elapsed());
+        self.sim
+            .step()
+            .map_err(|error| format!("a host failed: {error}"))?;
+        for index in 0..self.machines.len() {
+            self.look_after(index)?;
+        }
+        Ok(())
+    }
+
+    /// All nodes that serve.
+    pub(super) fn nodes(&self) -> Vec<SeenNode> {
+        let serving = |machine: &Arc<Machine>| {
+            SeenNode::look(machine.id, machine.life(), machine.node()?)
+        };
+        self.machines.iter().filter_map(serving).collect()
+    }
+
+    /// The members, as the leader of the highest term knows them; empty if nobody leads.
+    pub(super) fn members(&self) -> Vec<u64> {
+        let Some(leader) = self.find(Who::Leader) else {
+            return Vec::new();
+        };
+        let Some(node) = self.machines[leader].node() else {
+            return Vec::new();
+        };
+        let groups = node.status().groups.into_iter();
+        let members = groups.flat_map(|group| group.voters.into_iter().chain(group.learners));
+        members.map(|member| member.node.0).collect()
+    }
+
+    /// Begins a fault.
+    pub(super) fn begin(&mut self, planned: &Planned) {
+        let text = serde_json::to_string(&planned.fault).unwrap_or_default();
+        self.trace.note("fault", "world", text.as_bytes());
+        tracing::info!(at_ms = self.now_ms(), fault = text, "fault");
+        match &planned.fault {
+            Fault::Kill { who, down_ms } => {
+                if let Some(index) = self.find(*who) {
+                    self.kill(index, *down_ms);
+                }
+            }
+            Fault::PowerCut {
+                who,
+                down_ms,
+                after_calls,
+            } => {
+                if let Some(index) = self.find(*who) {
+                    match after_calls {
+                        // Noticed when it happens; down for the usual time.
+                        Some(calls) => {
+                            let disk = self.machines[index].disk();
+                            disk.crash_at(disk.io_count() + calls);
+                        }
+                        None => self.cut_power(index, *down_ms),
+                    }
+                }
+            }
+            Fault::Blackout { down_ms, power } => {
+                self.figures.blackouts += 1;
+                for index in 0..self.machines.len() {
+                    let down_ms = down_ms + self.rng.below(500);
+                    if *power {
+                        self.cut_power(index, down_ms);
+                    } else {
+                        self.kill(index, down_ms);
+                    }
+                }
+            }
+            Fault::Cut {
+                from,
+                to,
+                one_way,
+                ms,
+            } => {
+                self.figures.partitions += 1;
+                let (here, there) = (host(*from), host(*to));
+                if *one_way {
+                    self.sim.partition_oneway(here, there);
+                } else {
+                    self.sim.partition(here, there);
+                }
+                self.plan(*ms, End::Link(*from, *to));
+            }
+            Fault::Isolate { who, hold, ms } => {
+                if let Some(index) = self.find(*who) {
+                    self.separate(&[self.machines[index].id], *hold, *ms);
+                }
+            }
+            Fault::Split { side, hold, ms } => self.separate(side, *hold, *ms),
+            Fault::Loss { per_million, ms } => {
+                self.sim.set_fail_rate(f64::from(*per_million) / 1e6);
+                self.plan(*ms, End::Loss);
+            }
+            Fault::Latency { max_ms, ms } => {
+                self.sim
+                    .set_max_message_latency(Duration::from_millis(*max_ms));
+                self.plan(*ms, End::Latency);
+            }
+            Fault::SlowDisk { who, step_ms, ms } => {
+                if let Some(index) = self.find(*who) {
+                    self.figures.disk_faults += 1;
+                    self.machines[index].pace.slow(*step_ms);
+                    self.plan(*ms, End::Slow(index));
+                }
+            }
+            Fault::FullDisk { who, ms } => {
+                if let Some(index) = self.find(*who) {
+                    self.figures.disk_faults += 1;
+                    self.machines[index].disk().fill_at(0);
+                    self.plan(*ms, End::Full(index));
+                }
+            }
+            Fault::SyncFails { who } => {
+                if let Some(index) = self.find(*who) {
+                    self.figures.disk_faults += 1;
+                    self.machines[index].disk().fail_sync_once();
+                }
+            }
+            Fault::WritesFail { who, ms } => {
+                if let Some(index) = self.find(*who) {
+                    self.figures.disk_faults += 1;
+                    let disk = self.machines[index].disk();
+                    disk.fail_writes(std::io::ErrorKind::Other);
+                    self.plan(*ms, End::Writes(index));
+                }
+            }
+            Fault::ClockJump { who, by_ms } => {
+                if let Some(index) = self.find(*who) {
+                    self.figures.clock_jumps += 1;
+                    self.machines[index].clock.jump(*by_ms);
+                }
+            }
+            Fault::Transfer { to } => self.orders.give(Order::Transfer { to: *to }),
+            Fault::Replace { old, new } => {
+                let (old, new) = (*old, *new);
+                self.orders.give(Order::Replace { old, new });
+            }
+        }
+    }
+
+    /// Ends everything that is wrong, now.
+    pub(super) fn heal(&mut self) {
+        self.trace.note("heal", "world", b"");
+        tracing::info!(at_ms = self.now_ms(), "heal");
+        let mut starting = BTreeMap::new();
+        for (when, end) in std::mem::take(&mut self.due) {
+            match end {
+                End::Start(_) => {
+                    starting.insert(when, end);
+                }
+                end => self.end(end),
+            }
+        }
+        self.due = starting;
+        self.end(End::Loss);
+        self.end(End::Latency);
+        let ids: Vec<u64> = (0..=self.machines.len() as u64).collect();
+        for (position, one) in ids.iter().enumerate() {
+            for other in ids.iter().skip(position + 1) {
+                self.end(End::Link(*one, *other));
+            }
+        }
+        for index in 0..self.machines.len() {
+            self.end(End::Slow(index));
+            self.end(End::Full(index));
+            self.end(End::Writes(index));
+            self.machines[index].disk().crash_at(u64::MAX);
+        }
+    }
+
+    fn end(&mut self, end: End) {
+        self.trace
+            .note("end", "world", format!("{end:?}").as_bytes());
+        match end {
+            End::Start(index) => {
+                let machine = &self.machines[index];
+                if !machine.is_alive() {
+                    tracing::info!(at_ms = self.now_ms(), node = machine.id, "start");
+                    self.sim.bounce(machine.name.as_str());
+                }
+            }
+            // What is held is delivered; what was dropped is gone.
+            End::Link(one, other) => self.sim.release(host(one), host(other)),
+            End::Loss => self.sim.set_fail_rate(0.0),
+            End::Latency => self
+                .sim
+                .set_max_message_latency(Duration::from_millis(self.swarm.latency_ms)),
+            End::Slow(index) => self.machines[index].pace.slow(0),
+            End::Full(index) => self.machines[index].disk().make_room(),
+            End::Writes(index) => self.machines[index].disk().allow_writes(),
+        }
+    }
+
+    fn plan(&mut self, in_ms: u64, end: End) {
+        self.planned += 1;
+        self.due.insert((self.now_ms() + in_ms, self.planned), end);
+    }
+
+    fn find(&self, who: Who) -> Option<usize> {
+        match who {
+            Who::Node(id) => self.machines.iter().position(|machine| machine.id == id),
+            Who::Leader => {
+                let leaders = self.nodes().into_iter().filter(|node| node.standing.leads);
+                let newest = leaders.max_by_key(|node| node.standing.term)?;
+                self.find(Who::Node(newest.id))
+            }
+        }
+    }
+
+    fn separate(&mut self, side: &[u64], hold: bool, ms: u64) {
+        self.figures.partitions += 1;
+        let ids: Vec<u64> = self.machines.iter().map(|machine| machine.id).collect();
+        for one in ids.iter().filter(|id| side.contains(id)) {
+            for other in ids.iter().filter(|id| !side.contains(id)) {
+                if hold {
+                    self.sim.hold(host(*one), host(*other));
+                } else {
+                    self.sim.partition(host(*one), host(*other));
+                }
+                self.plan(ms, End::Link(*one, *other));
+            }
+        }
+    }
+
+    fn kill(&mut self, index: usize, down_ms: u64) {
+        let machine = Arc::clone(&self.machines[index]);
+        if !machine.is_alive() {
+            return;
+        }
+        self.figures.kills += 1;
+        let remains = machine.cut_off();
+        self.sim.crash(machine.name.as_str());
+        machine.keep(remains);
+        self.plan(down_ms, End::Start(index));
+    }
+
+    /// Either nobody hears from the machine again, and what it sent last is lost with it; or all
+    /// that it sent arrives, and its connections are closed, as when only the disk loses power.
+    fn cut_power(&mut self, index: usize, down_ms: u64) {
+        let machine = Arc::clone(&self.machines[index]);
+        if !machine.is_alive() {
+            return;
+        }
+        self.figures.power_cuts += 1;
+        let remains = machine.cut_off();
+        let mut others = Vec::new();
+        if self.rng.chance(50) {
+            others.extend(self.machines.iter().map(|other| other.name.clone()));
+            others.retain(|other| *other != machine.name);
+            others.extend([population::HOST.to_owned(), operator::HOST.to_owned()]);
+        }
+        for other in &others {
+            self.sim.partition_oneway(machine.name.as_str(), other.as_str());
+        }
+        self.sim.crash(machine.name.as_str());
+        for other in &others {
+            self.sim.repair_oneway(machine.name.as_str(), other.as_str());
+        }
+        machine.lose(&remains);
+        self.plan(down_ms, End::Start(index));
+    }
+
+    /// Sees to a machine whose power went during a call, or whose process ended itself.
+    fn look_after(&mut self, index: usize) -> Result<(), String> {
+        let machine = Arc::clone(&self.machines[index]);
+        if machine.is_alive() && !machine.disk().is_powered() {
+            let down_ms = 100 + self.rng.below(2_000);
+            self.cut_power(index, down_ms);
+            return Ok(());
+        }
+        let Some(why) = machine.ended() else {
+            return Ok(());
+        };
+        tracing::info!(at_ms = self.now_ms(), node = machine.id, why, "ended itself");
+        if !machine.disk().is_powered() {
+            let remains = machine.cut_off();
+            machine.lose(&remains);
+            self.figures.power_cuts += 1;
+        } else {
+            self.figures.ended += 1;
+            let remains = machine.cut_off();
+            machine.keep(remains);
+        }
+        self.plan(RESTART_AFTER_MS, End::Start(index));
+        judge(machine.id, &why)
+    }
+}
+
+/// A process may end itself because its disk fails it; never because of what it reads there.
+fn judge(node: u64, why: &str) -> Result<(), String> {
+    let unforgivable = ["damaged", "Corrupt", "corrupt", "old copy", "panic"];
+    match unforgivable.iter().find(|word| why.contains(**word)) {
+        Some(_) => Err(format!("node {node} ended itself: {why}")),
+        None => Ok(()),
+    }
+}
+
+/// Keeps these choices apart from those that others draw from the same seed.
+const CHANCE: u64 = 0x574F_524C_4400;
+
+/// The host of a node; 0 is the clients'.
+fn host(id: u64) -> String {
+    if id == 0 {
+        population::HOST.to_owned()
+    } else {
+        name(id)
+    }
+}
