@@ -37,8 +37,17 @@ const READ_MS_MAX: u64 = 60_000;
 /// A simulated second, in ticks: some questions cost too much for each tick.
 const SECOND: u64 = 1_000;
 
+/// A world that has ended.
+#[derive(Clone, Debug)]
+pub struct Played {
+    /// What came of it.
+    pub report: Report,
+    /// What clients asked and heard.
+    pub history: History,
+}
+
 /// Plays the world of `swarm`; what happens goes to `trace`.
-pub fn play(swarm: &Swarm, trace: &Trace) -> Report {
+pub fn play(swarm: &Swarm, trace: &Trace) -> Played {
     let mut play = Play {
         world: World::new(swarm.clone(), trace),
         invariants: invariant::all(),
@@ -57,11 +66,15 @@ pub fn play(swarm: &Swarm, trace: &Trace) -> Report {
     figures.events = trace.events();
     figures.elections = play.terms.len() as u64;
     figures.changes = play.world.orders.done();
-    Report {
-        seed: swarm.seed,
-        trace_hash: format!("{:016x}", trace.hash()),
-        violations,
-        figures,
+    let recorder = play.world.progress.recorder();
+    Played {
+        report: Report {
+            seed: swarm.seed,
+            trace_hash: format!("{:016x}", trace.hash()),
+            violations,
+            figures,
+        },
+        history: recorder.map_or_else(History::default, |recorder| recorder.history()),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Each seed draws not only when faults come but also which kinds there are: a world with
 //! everything at once would rarely show what only kills and slow disks do together.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use engine::Options;
@@ -66,6 +67,15 @@ impl Swarm {
         };
         swarm.schedule = Mix::draw(&rng, &swarm).schedule(&rng);
         swarm
+    }
+}
+
+impl Swarm {
+    /// Leaves out some faults, by their place in the schedule.
+    pub fn leave_out(&mut self, without: &BTreeSet<usize>) {
+        let mut place = 0..;
+        self.schedule
+            .retain(|_| place.next().is_some_and(|place| !without.contains(&place)));
     }
 }
 

@@ -1,57 +1,89 @@
 //! The command line of `sim`.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
 use std::path::PathBuf;
-use std::process::ExitCode;
-use std::time::Duration;
 
-use engine_jepsen::sim::report::Report;
-use engine_jepsen::sim::run::play;
-use engine_jepsen::sim::swarm::Swarm;
-use engine_jepsen::sim::trace::Trace;
-use tracing_subscriber::EnvFilter;
-
-use crate::system;
-
-/// Plays whole clusters, each decided by a seed.
+/// Plays whole clusters in one process; a seed decides everything.
 #[derive(Clone, Debug, clap::Parser)]
-#[command(name = "sim")]
+#[command(name = "sim", after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The world to play
-    #[arg(long)]
-    seed: u64,
+    #[arg(long, value_name = "SEED", required_unless_present = "seeds")]
+    pub(crate) seed: Option<u64>,
+
+    /// The worlds to play, each in a process of its own: from the first to before the last
+    #[arg(long, value_name = "A..B", value_parser = range, conflicts_with_all = ["seed", "trace_hash", "trace", "history", "without", "shrink"])]
+    pub(crate) seeds: Option<Range<u64>>,
+
+    /// How many worlds at a time
+    #[arg(long, value_name = "COUNT", default_value_t = 2)]
+    pub(crate) jobs: usize,
 
     /// How long faults come, in simulated seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 20)]
-    faults: u64,
+    pub(crate) faults: u64,
 
-    /// Print the story's number alone: two runs of one seed print the same
+    /// Leave out these faults of the schedule, by their place in it
+    #[arg(long, value_name = "N,N", value_delimiter = ',')]
+    pub(crate) without: Vec<usize>,
+
+    /// Leave out faults while the world stays bad, and print what is left
+    #[arg(long, conflicts_with_all = ["trace_hash", "trace", "history", "without"])]
+    pub(crate) shrink: bool,
+
+    /// Print the story's number alone: it is the same in every run of one build
     #[arg(long)]
-    trace_hash: bool,
+    pub(crate) trace_hash: bool,
 
-    /// Write the story, one event a line
+    /// Write the story to this file, one event a line
     #[arg(long, value_name = "FILE")]
-    trace: Option<PathBuf>,
+    pub(crate) trace: Option<PathBuf>,
+
+    /// Write what clients asked and heard to this file, as lines of JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) history: Option<PathBuf>,
+
+    /// For people or for programs
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) output: Output,
 }
 
+/// For whom to write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Output {
+    /// For people.
+    #[default]
+    Human,
+    /// For programs.
+    Json,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  Play world 7 and tell what happened:
+    cargo run -p engine-jepsen --bin sim -- --seed 7
+
+  Watch it:
+    ENGINE_TRACE=info,openraft=warn cargo run -p engine-jepsen --bin sim -- --seed 7
+
+  Play a thousand worlds, two at a time:
+    cargo run --profile sim -p engine-jepsen --bin sim -- --seeds 0..1000
+
+  Find the faults that make world 7 bad:
+    cargo run -p engine-jepsen --bin sim -- --seed 7 --shrink";
+
 impl Args {
-    pub(crate) fn run(self) -> ExitCode {
-        let filter = EnvFilter::try_from_env("ENGINE_TRACE").unwrap_or_else(|_| "off".into());
-        tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_writer(std::io::stderr)
-            .init();
-        system::seed();
-        let swarm = Swarm::draw(self.seed, Duration::from_secs(self.faults));
-        let trace = Trace::new(self.trace.as_deref()).expect("trace");
-        let report: Report = play(&swarm, &trace);
-        #[expect(clippy::print_stdout, reason = "x")]
-        {
-            println!("{}", serde_json::to_string(&report).expect("json"));
-        }
-        if report.violations.is_empty() {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        }
+    /// The faults to leave out.
+    pub(crate) fn without(&self) -> BTreeSet<usize> {
+        self.without.iter().copied().collect()
     }
+}
+
+fn range(text: &str) -> Result<Range<u64>, String> {
+    let form = || format!("write A..B, for example 0..100, instead of {text:?}");
+    let (from, until) = text.split_once("..").ok_or_else(form)?;
+    let from = from.parse().map_err(|_| form())?;
+    let until = until.parse().map_err(|_| form())?;
+    Ok(from..until)
 }

@@ -2,7 +2,8 @@
 //!
 //! The standard library and most others ask these two functions, and the linker takes ours before
 //! those of the C library: hash maps, random numbers and clocks of the whole process become part
-//! of the simulation. They are linked into this binary alone. Outside a world the kernel answers.
+//! of the simulation. They are linked into this binary alone. Outside a world the kernel tells the
+//! time.
 
 #![expect(
     unsafe_code,
@@ -10,34 +11,33 @@
 )]
 
 use std::ffi::{c_int, c_long, c_uint, c_void};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use engine::env::rng::{Rng as _, SeededRng};
 use engine_jepsen::sim::now;
-use rustix::rand::{GetRandomFlags, getrandom as kernel_random};
 use rustix::time::{ClockId, clock_gettime as kernel_time};
 
-/// Whether chance is the world's.
-static SEEDED: AtomicBool = AtomicBool::new(false);
-static CHANCE: LazyLock<SeededRng> = LazyLock::new(|| SeededRng::new(CHANCE_SEED));
+/// The process's chance: a fixed sequence from its very first number, which may be drawn before
+/// `main`.
+static EARLY: LazyLock<SeededRng> = LazyLock::new(|| SeededRng::new(EARLY_SEED));
+/// What it becomes once the seed is known.
+static CHANCE: OnceLock<SeededRng> = OnceLock::new();
 
-/// Any number: what differs between worlds is drawn from their seed.
-const CHANCE_SEED: u64 = 0x5349_4D00;
+/// Any number.
+const EARLY_SEED: u64 = 0x5349_4D00;
 
 const CLOCK_REALTIME: c_int = 0;
 const CLOCK_REALTIME_COARSE: c_int = 5;
 const NANOS_PER_MICRO: u32 = 1_000;
 
-/// From now on the process's chance is a fixed sequence.
-pub(crate) fn seed() {
-    LazyLock::force(&CHANCE);
-    SEEDED.store(true, Ordering::SeqCst);
+/// From now on the process's chance is that of `seed`.
+pub(crate) fn seed(seed: u64) {
+    CHANCE.get_or_init(|| SeededRng::new(seed ^ EARLY_SEED));
 }
 
 /// `struct timespec` of 64-bit Linux.
 #[repr(C)]
-pub struct Timespec {
+pub(crate) struct Timespec {
     seconds: i64,
     nanoseconds: c_long,
 }
@@ -47,7 +47,7 @@ pub struct Timespec {
 /// # Safety
 /// As the C library's: `time` is null or points to a `timespec`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn clock_gettime(clock: c_int, time: *mut Timespec) -> c_int {
+pub(crate) unsafe extern "C" fn clock_gettime(clock: c_int, time: *mut Timespec) -> c_int {
     let wall = matches!(clock, CLOCK_REALTIME | CLOCK_REALTIME_COARSE);
     let shown = match now::look() {
         Some(look) if wall => Timespec::of(now::EPOCH + look),
@@ -82,20 +82,15 @@ impl Timespec {
 /// # Safety
 /// As the C library's: `buffer` points to `len` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn getrandom(buffer: *mut c_void, len: usize, _flags: c_uint) -> isize {
+pub(crate) unsafe extern "C" fn getrandom(buffer: *mut c_void, len: usize, _flags: c_uint) -> isize {
     // SAFETY: the caller promises that `buffer` points to `len` bytes.
     let bytes = unsafe { std::slice::from_raw_parts_mut(buffer.cast::<u8>(), len) };
-    if SEEDED.load(Ordering::SeqCst) {
-        for piece in bytes.chunks_mut(8) {
-            let random = CHANCE.next_u64().to_le_bytes();
-            for (byte, random) in piece.iter_mut().zip(random) {
-                *byte = random;
-            }
+    let chance = CHANCE.get().unwrap_or(&EARLY);
+    for piece in bytes.chunks_mut(8) {
+        let random = chance.next_u64().to_le_bytes();
+        for (byte, random) in piece.iter_mut().zip(random) {
+            *byte = random;
         }
-        return len.cast_signed();
     }
-    match kernel_random(bytes, GetRandomFlags::empty()) {
-        Ok(filled) => filled.cast_signed(),
-        Err(_) => -1,
-    }
+    len.cast_signed()
 }

@@ -1,0 +1,99 @@
+//! What `sim` prints: a world, a bad world, many worlds.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use comfy_table::Table;
+use engine_jepsen::sim::driver::list;
+use engine_jepsen::sim::fault::Planned;
+use engine_jepsen::sim::report::{Figures, Report};
+
+/// How to play a world again.
+pub(crate) fn replay(seed: u64, faults: u64, without: &BTreeSet<usize>) -> String {
+    let mut command = format!("cargo run -p engine-jepsen --bin sim -- --seed {seed}");
+    command.push_str(&format!(" --faults {faults}"));
+    if !without.is_empty() {
+        command.push_str(&format!(" --without {}", list(without)));
+    }
+    command
+}
+
+/// One world.
+pub(crate) fn world(report: &Report) -> String {
+    let verdict = match report.violations.len() {
+        0 => "good".to_owned(),
+        count => format!("{count} violations"),
+    };
+    format!(
+        "seed {}: {verdict}, trace hash {}\n{}",
+        report.seed,
+        report.trace_hash,
+        figures(&report.figures)
+    )
+}
+
+/// What is wrong with a world, and how to see it again.
+pub(crate) fn bad(report: &Report, replay: &str) -> String {
+    let mut text = format!("seed {} is bad:\n", report.seed);
+    for violation in &report.violations {
+        text.push_str(&format!("  {violation}\n"));
+    }
+    text.push_str(&format!("play it again: {replay}"));
+    text
+}
+
+/// The faults that are left of a schedule.
+pub(crate) fn schedule(schedule: &[Planned], without: &BTreeSet<usize>) -> String {
+    let mut text = String::new();
+    for (place, planned) in schedule.iter().enumerate() {
+        if !without.contains(&place) {
+            let fault = serde_json::to_string(&planned.fault).unwrap_or_default();
+            text.push_str(&format!("  {place:>3} at {:>6} ms: {fault}\n", planned.at_ms));
+        }
+    }
+    text
+}
+
+/// Many worlds.
+pub(crate) fn summary(reports: &[Report], took: Duration) -> String {
+    let all = reports
+        .iter()
+        .fold(Figures::default(), |sum, report| sum.plus(&report.figures));
+    let bad = reports.iter().filter(|report| !report.violations.is_empty());
+    let simulated = Duration::from_millis(all.simulated_ms);
+    format!(
+        "{} worlds, {} of them bad; {:.2} simulated hours in {:.0} s, {:.1} s in each\n{}",
+        reports.len(),
+        bad.count(),
+        simulated.as_secs_f64() / 3600.0,
+        took.as_secs_f64(),
+        simulated.as_secs_f64() / took.as_secs_f64().max(0.001),
+        figures(&all)
+    )
+}
+
+fn figures(figures: &Figures) -> String {
+    let mut table = Table::new();
+    let rows = [
+        ("operations", figures.ops),
+        ("  done", figures.ok),
+        ("  not done", figures.fail),
+        ("  nobody knows", figures.unknown),
+        ("processes killed", figures.kills),
+        ("power cuts", figures.power_cuts),
+        ("whole clusters down", figures.blackouts),
+        ("partitions", figures.partitions),
+        ("disk faults", figures.disk_faults),
+        ("processes that ended themselves", figures.ended),
+        ("clock jumps", figures.clock_jumps),
+        ("changes of members and leader", figures.changes),
+        ("terms with a leader", figures.elections),
+        ("longest healing, ms", figures.healed_in_ms),
+        ("longest way to agreement, ms", figures.agreed_in_ms),
+        ("events of the story", figures.events),
+    ];
+    for (name, figure) in rows {
+        table.add_row([name.to_owned(), figure.to_string()]);
+    }
+    table.to_string()
+}
