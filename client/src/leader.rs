@@ -358,7 +358,8 @@ mod tests {
 
     fn leader(seeds: &[&str]) -> Leader {
         let seeds: Vec<String> = seeds.iter().map(|seed| (*seed).to_owned()).collect();
-        Leader::new(&seeds, Duration::from_secs(1), true, Dialer::default()).expect("the seeds are addresses")
+        Leader::new(&seeds, Duration::from_secs(1), true, Dialer::default())
+            .expect("the seeds are addresses")
     }
 
     fn failure(reason: &str, leader: Option<&str>) -> Error {
@@ -426,7 +427,12 @@ mod tests {
     #[test]
     fn what_is_no_address_is_refused() {
         for seed in ["", "nohost", ":7101", "a:notaport", "https://a:1"] {
-            let refused = Leader::new(&[seed.to_owned()], Duration::from_secs(1), true, Dialer::default());
+            let refused = Leader::new(
+                &[seed.to_owned()],
+                Duration::from_secs(1),
+                true,
+                Dialer::default(),
+            );
             assert!(refused.is_err(), "{seed}");
         }
         assert!(Leader::new(&[], Duration::from_secs(1), true, Dialer::default()).is_err());

@@ -96,8 +96,7 @@ impl Options {
         let invalid = |what: &str| Err(Error::new(ErrorKind::Invalid, what));
         self.store.check()?;
         let largest_frame = u32::try_from(FRAME_BODY_BYTES_MAX).expect("a constant of 16 MiB");
-        let too_small =
-            !self.small_segments && self.log_segment_bytes < largest_frame + (1 << 20);
+        let too_small = !self.small_segments && self.log_segment_bytes < largest_frame + (1 << 20);
         if too_small || self.log_segment_bytes > 1 << 30 {
             return invalid("log_segment_bytes must lie between 17 MiB and 1 GiB");
         }

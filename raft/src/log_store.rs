@@ -49,6 +49,11 @@ impl LogStore {
         self.log.group(self.group)
     }
 
+    /// Bytes that are not yet synced, of all groups.
+    pub(crate) fn pending_bytes(&self) -> usize {
+        self.log.pending_bytes()
+    }
+
     /// The id of the entry at `index`, if the log holds it.
     pub(crate) fn log_id_at(&self, index: LogIndex) -> Option<LogId> {
         self.log.log_id_at(self.group, index)

@@ -28,6 +28,8 @@ pub struct Standing {
     pub purged: Option<LogId>,
     /// The last entry of its log that is on disk.
     pub synced: LogIndex,
+    /// Bytes of the node's log that wait in memory for their sync.
+    pub unsynced_bytes: usize,
     /// The revision of its state.
     pub revision: Revision,
     /// What its state was made of, as a number: equal at equal `applied` on all nodes.
@@ -50,6 +52,7 @@ impl Standing {
             last: log.last,
             purged: log.purged,
             synced: log.synced,
+            unsynced_bytes: group.log.pending_bytes(),
             revision: state.revision,
             digest: state.digest,
         }

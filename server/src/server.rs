@@ -81,10 +81,7 @@ pub async fn run(config: ServerConfig, shutdown: impl Future<Output = ()>) -> an
 /// # Errors
 /// As [`run`].
 pub async fn start(config: ServerConfig) -> anyhow::Result<ServerHandle> {
-    Bound::bind(&config)
-        .await?
-        .serve(config, World::os())
-        .await
+    Bound::bind(&config).await?.serve(config, World::os()).await
 }
 
 /// Two bound ports that nobody is served on yet.

@@ -24,8 +24,8 @@
 pub mod now;
 pub mod trace;
 
-pub mod swarm;
 pub mod fault;
+pub mod swarm;
 
 mod clock;
 mod jobs;

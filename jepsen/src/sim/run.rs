@@ -265,9 +265,9 @@ fn agree(nodes: &[SeenNode], members: &[u64]) -> bool {
     };
     let wanted = (leader.standing.last, leader.standing.digest);
     let is_there = |id: &u64| {
-        nodes.iter().any(|node| {
-            node.id == *id && (node.standing.applied, node.standing.digest) == wanted
-        })
+        nodes
+            .iter()
+            .any(|node| node.id == *id && (node.standing.applied, node.standing.digest) == wanted)
     };
     !members.is_empty() && members.iter().all(is_there)
 }

@@ -14,12 +14,12 @@ use super::fault::{Fault, Planned, Who};
 use super::invariant::SeenNode;
 use super::machine::{Machine, address, name};
 use super::net::CLIENT_PORT;
+use super::now;
 use super::operator::{self, Order, Orders};
 use super::population::{self, Progress};
 use super::report::Figures;
 use super::swarm::Swarm;
 use super::trace::Trace;
-use super::now;
 
 /// One tick.
 const TICK: Duration = Duration::from_millis(1);
@@ -96,7 +96,9 @@ impl World {
             Ok(())
         });
         let orders = Orders::default();
-        let seeds = (1..=swarm.nodes).map(|id| address(id, CLIENT_PORT)).collect();
+        let seeds = (1..=swarm.nodes)
+            .map(|id| address(id, CLIENT_PORT))
+            .collect();
         let operator = operator::run(orders.clone(), seeds, trace.clone());
         sim.client(operator::HOST, async move { Ok(operator.await?) });
         Self {
@@ -143,9 +145,8 @@ impl World {
 
     /// All nodes that serve.
     pub(super) fn nodes(&self) -> Vec<SeenNode> {
-        let serving = |machine: &Arc<Machine>| {
-            SeenNode::look(machine.id, machine.life(), machine.node()?)
-        };
+        let serving =
+            |machine: &Arc<Machine>| SeenNode::look(machine.id, machine.life(), machine.node()?);
         self.machines.iter().filter_map(serving).collect()
     }
 
@@ -384,11 +385,13 @@ impl World {
             others.extend([population::HOST.to_owned(), operator::HOST.to_owned()]);
         }
         for other in &others {
-            self.sim.partition_oneway(machine.name.as_str(), other.as_str());
+            self.sim
+                .partition_oneway(machine.name.as_str(), other.as_str());
         }
         self.sim.crash(machine.name.as_str());
         for other in &others {
-            self.sim.repair_oneway(machine.name.as_str(), other.as_str());
+            self.sim
+                .repair_oneway(machine.name.as_str(), other.as_str());
         }
         machine.lose(&remains);
         self.plan(down_ms, End::Start(index));
@@ -405,7 +408,12 @@ impl World {
         let Some(why) = machine.ended() else {
             return Ok(());
         };
-        tracing::info!(at_ms = self.now_ms(), node = machine.id, why, "ended itself");
+        tracing::info!(
+            at_ms = self.now_ms(),
+            node = machine.id,
+            why,
+            "ended itself"
+        );
         if !machine.disk().is_powered() {
             let remains = machine.cut_off();
             machine.lose(&remains);

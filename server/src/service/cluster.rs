@@ -93,7 +93,11 @@ async fn status(desk: &Desk, request: pb::StatusRequest) -> Result<pb::StatusRes
             let replica = node.replica(group.group)?;
             views.push((replica.view(), node.recovered(group.group)));
         }
-        Ok(wire::status_response(status, views, Process::look(node.env())))
+        Ok(wire::status_response(
+            status,
+            views,
+            Process::look(node.env()),
+        ))
     })
     .await
 }

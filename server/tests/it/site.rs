@@ -79,7 +79,10 @@ impl Site {
         let starting = bound.into_iter().map(|(id, dir, mut config, ports)| {
             config.bootstrap = Some(members.clone());
             async move {
-                let server = ports.serve(config, engine_server::World::os()).await.expect("the node starts");
+                let server = ports
+                    .serve(config, engine_server::World::os())
+                    .await
+                    .expect("the node starts");
                 let channel = dial(&server);
                 Place {
                     id,

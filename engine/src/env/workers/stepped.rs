@@ -58,7 +58,10 @@ impl SteppedWorkers {
     /// How long until the first sleeper is due, on the sleepers' own clock; `None` if none sleeps.
     pub fn next_due(&self) -> Option<Duration> {
         let table = self.jobs.table.lock();
-        let due = table.entries.values().filter_map(|entry| entry.sleeps_until);
+        let due = table
+            .entries
+            .values()
+            .filter_map(|entry| entry.sleeps_until);
         due.min().map(|due| due.saturating_sub(table.now))
     }
 
@@ -422,7 +425,10 @@ mod tests {
             hears.fetch_add(1, Ordering::Relaxed);
         }));
         let (job, _count) = counting(&workers, Step::IdleFor(Duration::from_secs(2)));
-        assert_eq!((heard.load(Ordering::Relaxed), workers.next_due()), (1, None));
+        assert_eq!(
+            (heard.load(Ordering::Relaxed), workers.next_due()),
+            (1, None)
+        );
         assert!(workers.step_ready() && !workers.step_ready());
         workers.advance(Duration::from_millis(500));
         assert_eq!(workers.next_due(), Some(Duration::from_millis(1_500)));

@@ -120,7 +120,10 @@ fn shrink(args: &Args, seed: u64) -> Result<bool> {
         return Ok(true);
     };
     let schedule = Swarm::draw(seed, Duration::from_secs(args.faults)).schedule;
-    say(&show::bad(&report, &show::replay(seed, args.faults, &without)))?;
+    say(&show::bad(
+        &report,
+        &show::replay(seed, args.faults, &without),
+    ))?;
     say(&show::schedule(&schedule, &without))?;
     Ok(false)
 }

@@ -48,7 +48,10 @@ pub(crate) fn schedule(schedule: &[Planned], without: &BTreeSet<usize>) -> Strin
     for (place, planned) in schedule.iter().enumerate() {
         if !without.contains(&place) {
             let fault = serde_json::to_string(&planned.fault).unwrap_or_default();
-            text.push_str(&format!("  {place:>3} at {:>6} ms: {fault}\n", planned.at_ms));
+            text.push_str(&format!(
+                "  {place:>3} at {:>6} ms: {fault}\n",
+                planned.at_ms
+            ));
         }
     }
     text
@@ -59,7 +62,9 @@ pub(crate) fn summary(reports: &[Report], took: Duration) -> String {
     let all = reports
         .iter()
         .fold(Figures::default(), |sum, report| sum.plus(&report.figures));
-    let bad = reports.iter().filter(|report| !report.violations.is_empty());
+    let bad = reports
+        .iter()
+        .filter(|report| !report.violations.is_empty());
     let simulated = Duration::from_millis(all.simulated_ms);
     format!(
         "{} worlds, {} of them bad; {:.2} simulated hours in {:.0} s, {:.1} s in each\n{}",

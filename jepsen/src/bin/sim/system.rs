@@ -53,7 +53,11 @@ pub(crate) unsafe extern "C" fn clock_gettime(clock: c_int, time: *mut Timespec)
         Some(look) if wall => Timespec::of(now::EPOCH + look),
         Some(look) => Timespec::of(look),
         None => {
-            let id = if wall { ClockId::Realtime } else { ClockId::Monotonic };
+            let id = if wall {
+                ClockId::Realtime
+            } else {
+                ClockId::Monotonic
+            };
             let time = kernel_time(id);
             Timespec {
                 seconds: time.tv_sec,
@@ -82,7 +86,11 @@ impl Timespec {
 /// # Safety
 /// As the C library's: `buffer` points to `len` bytes.
 #[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn getrandom(buffer: *mut c_void, len: usize, _flags: c_uint) -> isize {
+pub(crate) unsafe extern "C" fn getrandom(
+    buffer: *mut c_void,
+    len: usize,
+    _flags: c_uint,
+) -> isize {
     // SAFETY: the caller promises that `buffer` points to `len` bytes.
     let bytes = unsafe { std::slice::from_raw_parts_mut(buffer.cast::<u8>(), len) };
     let chance = CHANCE.get().unwrap_or(&EARLY);

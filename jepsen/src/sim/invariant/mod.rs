@@ -9,6 +9,7 @@ mod committed_is_immutable;
 mod digests_agree;
 mod leader_is_complete;
 mod logs_match;
+mod memory_is_bounded;
 mod never_backwards;
 mod one_leader_a_term;
 
@@ -100,6 +101,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::<digests_agree::DigestsAgree>::default(),
         Box::<acknowledged_is_durable::AcknowledgedIsDurable>::default(),
         Box::<never_backwards::NeverBackwards>::default(),
+        Box::<memory_is_bounded::MemoryIsBounded>::default(),
     ]
 }
 

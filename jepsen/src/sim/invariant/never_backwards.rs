@@ -20,9 +20,8 @@ impl Invariant for NeverBackwards {
             let standing = &node.standing;
             let now = [standing.term.0, node.applied(), standing.revision.0];
             let before = self.shown.insert((node.id, node.life), now);
-            let went_back = before.is_some_and(|before| {
-                before.iter().zip(&now).any(|(before, now)| now < before)
-            });
+            let went_back = before
+                .is_some_and(|before| before.iter().zip(&now).any(|(before, now)| now < before));
             if went_back {
                 return Err(format!(
                     "node {} went back: term, applied and revision were {before:?}, now {now:?}",
