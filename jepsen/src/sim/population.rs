@@ -102,6 +102,7 @@ async fn work(swarm: &Swarm, progress: &Progress, trace: &Trace) -> anyhow::Resu
         topic: TOPIC.to_owned(),
         partitions: swarm.partitions,
         dialer: dialer.clone(),
+        faithful: swarm.faithful,
         seeds: seeds.clone(),
     };
     let workload = Workload::start(plan).await?;

@@ -23,6 +23,8 @@ pub struct Swarm {
     pub spares: u64,
     /// Clients.
     pub clients: u64,
+    /// How many of them keep to one node each.
+    pub faithful: u64,
     /// Partitions of their topic.
     pub partitions: u32,
     /// Every node's sizes and budgets.
@@ -54,6 +56,7 @@ impl Swarm {
             nodes,
             spares: rng.below(2),
             clients: 2 + rng.below(7),
+            faithful: rng.below(6),
             partitions: 1 + u32::from(rng.chance(60)) * 3,
             options: options(&rng),
             timings: Timings {

@@ -41,6 +41,26 @@ pub struct Plan {
     pub partitions: u32,
     /// Who makes the clients' connections.
     pub dialer: Dialer,
+    /// How many of the clients keep to one node each, leader or not, as long as it answers
+    /// anything: they see what a node serves that has been left behind.
+    pub faithful: u64,
+}
+
+impl Plan {
+    fn options(&self, client: u64) -> ClientOptions {
+        let mut options = ClientOptions {
+            deadline: self.deadline,
+            follow_leader: client >= self.faithful,
+            ..ClientOptions::new(self.seeds.clone())
+        };
+        if !options.follow_leader {
+            let nodes = options.seeds.len() as u64;
+            let mine = |(place, _): &(u64, String)| place % nodes.max(1) == client % nodes.max(1);
+            let seeds = (0_u64..).zip(options.seeds).filter(mine);
+            options.seeds = seeds.map(|(_, seed)| seed).collect();
+        }
+        options
+    }
 }
 
 /// Running clients.
@@ -66,10 +86,7 @@ impl Workload {
         let mut clients = JoinSet::new();
         let plan = Arc::new(plan);
         for number in 0..plan.clients {
-            let options = ClientOptions {
-                deadline: plan.deadline,
-                ..ClientOptions::new(plan.seeds.clone())
-            };
+            let options = plan.options(number);
             let process = Process {
                 number,
                 clients: plan.clients,

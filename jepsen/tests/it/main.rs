@@ -4,7 +4,9 @@ mod a_flipped_byte_in_the_log_stops_the_node;
 mod a_frozen_leader_is_replaced;
 mod a_full_disk_refuses_writes_until_there_is_room;
 mod a_learner_is_sent_a_large_state_in_bounded_memory;
+mod a_seed_tells_one_story;
 mod every_acknowledged_write_survives_kills;
+mod kept_seeds_stay_good;
 
 use std::fs::File;
 use std::time::Duration;
@@ -49,6 +51,7 @@ async fn start_workload(cluster: &Cluster, clients: u64) -> Workload {
         topic: TOPIC.to_owned(),
         partitions: 8,
         dialer: engine_proto::Dialer::default(),
+        faithful: 0,
     };
     Workload::start(plan).await.expect("the workload starts")
 }
