@@ -91,6 +91,11 @@ fn many(args: &Args, seeds: Range<u64>) -> Result<bool> {
     let bad = std::sync::atomic::AtomicU64::new(0);
     let reports = driver(args)?.play_all(seeds, |report| {
         bar.inc(1);
+        if args.output == Output::Json {
+            // At once: a long run that is stopped has not run in vain.
+            say(&serde_json::to_string(report).unwrap_or_default()).ok();
+            return;
+        }
         if !report.violations.is_empty() {
             let count = bad.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
             bar.set_message(count.to_string());
@@ -99,13 +104,8 @@ fn many(args: &Args, seeds: Range<u64>) -> Result<bool> {
         }
     })?;
     bar.finish_and_clear();
-    match args.output {
-        Output::Human => say(&show::summary(&reports, began.elapsed()))?,
-        Output::Json => {
-            for report in &reports {
-                say(&serde_json::to_string(report)?)?;
-            }
-        }
+    if args.output == Output::Human {
+        say(&show::summary(&reports, began.elapsed()))?;
     }
     Ok(reports.iter().all(|report| report.violations.is_empty()))
 }
