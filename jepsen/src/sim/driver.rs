@@ -61,7 +61,7 @@ impl Driver {
         std::thread::scope(|scope| {
             let players: Vec<_> = (0..self.jobs.max(1))
                 .map(|_| {
-                    scope.spawn(|| {
+                    scope.spawn(|| -> Result<()> {
                         loop {
                             let seed = next.fetch_add(1, Ordering::Relaxed);
                             if seed >= seeds.end {
@@ -74,10 +74,12 @@ impl Driver {
                     })
                 })
                 .collect();
-            players
-                .into_iter()
-                .map(|player| player.join().unwrap_or_else(|_| Ok(())))
-                .collect::<Result<()>>()
+            let mut players = players.into_iter();
+            players.try_for_each(|player| {
+                player
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })
         })?;
         Ok(reports.into_inner().into_values().collect())
     }

@@ -198,17 +198,20 @@ impl Machine {
     pub(super) fn keep(&self, remains: Remains) {
         self.state.lock().disk = remains.kept;
     }
-
-    /// The machine's disk after a power cut: what was synced, and some of the rest.
-    pub(super) fn lose(&self, remains: &Remains) {
-        remains.disk.power_on();
-    }
 }
 
 /// A disk at the end of a process.
 pub(super) struct Remains {
     kept: SimVfs,
     disk: SimVfs,
+}
+
+impl Remains {
+    /// The machine's disk, which stays its own, after a power cut: what was synced, and some of the
+    /// rest.
+    pub(super) fn lose(self) {
+        self.disk.power_on();
+    }
 }
 
 /// A node's host.

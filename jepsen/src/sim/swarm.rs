@@ -292,7 +292,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_fault_is_drawn_and_all_settings_are_valid() {
-        let mut kinds = std::collections::BTreeSet::new();
+        let mut kinds = BTreeSet::new();
         for seed in 0..200 {
             let swarm = Swarm::draw(seed, FAULTS_DEFAULT);
             swarm.options.clone().validate().expect("valid options");

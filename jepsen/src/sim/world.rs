@@ -393,7 +393,7 @@ impl World {
             self.sim
                 .repair_oneway(machine.name.as_str(), other.as_str());
         }
-        machine.lose(&remains);
+        remains.lose();
         self.plan(down_ms, End::Start(index));
     }
 
@@ -414,14 +414,14 @@ impl World {
             why,
             "ended itself"
         );
-        if !machine.disk().is_powered() {
-            let remains = machine.cut_off();
-            machine.lose(&remains);
-            self.figures.power_cuts += 1;
-        } else {
+        let powered = machine.disk().is_powered();
+        let remains = machine.cut_off();
+        if powered {
             self.figures.ended += 1;
-            let remains = machine.cut_off();
             machine.keep(remains);
+        } else {
+            self.figures.power_cuts += 1;
+            remains.lose();
         }
         self.plan(RESTART_AFTER_MS, End::Start(index));
         judge(machine.id, &why)

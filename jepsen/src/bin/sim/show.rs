@@ -10,12 +10,12 @@ use engine_jepsen::sim::report::{Figures, Report};
 
 /// How to play a world again.
 pub(crate) fn replay(seed: u64, faults: u64, without: &BTreeSet<usize>) -> String {
-    let mut command = format!("cargo run -p engine-jepsen --bin sim -- --seed {seed}");
-    command.push_str(&format!(" --faults {faults}"));
-    if !without.is_empty() {
-        command.push_str(&format!(" --without {}", list(without)));
-    }
-    command
+    let without = if without.is_empty() {
+        String::new()
+    } else {
+        format!(" --without {}", list(without))
+    };
+    format!("cargo run -p engine-jepsen --bin sim -- --seed {seed} --faults {faults}{without}")
 }
 
 /// One world.
@@ -34,27 +34,24 @@ pub(crate) fn world(report: &Report) -> String {
 
 /// What is wrong with a world, and how to see it again.
 pub(crate) fn bad(report: &Report, replay: &str) -> String {
-    let mut text = format!("seed {} is bad:\n", report.seed);
-    for violation in &report.violations {
-        text.push_str(&format!("  {violation}\n"));
-    }
-    text.push_str(&format!("play it again: {replay}"));
-    text
+    format!(
+        "seed {} is bad:\n  {}\nplay it again: {replay}",
+        report.seed,
+        report.violations.join("\n  ")
+    )
 }
 
 /// The faults that are left of a schedule.
 pub(crate) fn schedule(schedule: &[Planned], without: &BTreeSet<usize>) -> String {
-    let mut text = String::new();
-    for (place, planned) in schedule.iter().enumerate() {
-        if !without.contains(&place) {
+    let left = schedule.iter().enumerate();
+    let left = left.filter(|(place, _)| !without.contains(place));
+    let lines: Vec<String> = left
+        .map(|(place, planned)| {
             let fault = serde_json::to_string(&planned.fault).unwrap_or_default();
-            text.push_str(&format!(
-                "  {place:>3} at {:>6} ms: {fault}\n",
-                planned.at_ms
-            ));
-        }
-    }
-    text
+            format!("  {place:>3} at {:>6} ms: {fault}", planned.at_ms)
+        })
+        .collect();
+    lines.join("\n")
 }
 
 /// Many worlds.
