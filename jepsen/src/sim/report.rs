@@ -30,6 +30,9 @@ pub struct Figures {
     pub fail: u64,
     /// Those of which nobody knows.
     pub unknown: u64,
+    /// What checkers could not decide.
+    #[serde(default)]
+    pub undecided: u64,
     /// Events of the story: bytes that arrived, faults, answers.
     pub events: u64,
     /// Processes killed.
@@ -67,6 +70,7 @@ impl Figures {
             ok: self.ok + other.ok,
             fail: self.fail + other.fail,
             unknown: self.unknown + other.unknown,
+            undecided: self.undecided + other.undecided,
             events: self.events + other.events,
             kills: self.kills + other.kills,
             power_cuts: self.power_cuts + other.power_cuts,

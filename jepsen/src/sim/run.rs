@@ -34,6 +34,9 @@ const AGREE_MS_MAX: u64 = 60_000;
 /// How long reading everything may take.
 const READ_MS_MAX: u64 = 60_000;
 
+/// Violations of one checker that are told.
+const VIOLATIONS_MAX: usize = 20;
+
 /// A simulated second, in ticks: some questions cost too much for each tick.
 const SECOND: u64 = 1_000;
 
@@ -56,6 +59,7 @@ pub fn play(swarm: &Swarm, trace: &Trace) -> Played {
         heard: 0,
         ticks: 0,
         terms: BTreeMap::new(),
+        history: History::default(),
     };
     let violations = match play.all(&swarm.schedule) {
         Ok(violations) => violations,
@@ -66,7 +70,13 @@ pub fn play(swarm: &Swarm, trace: &Trace) -> Played {
     figures.events = trace.events();
     figures.elections = play.terms.len() as u64;
     figures.changes = play.world.orders.done();
-    let recorder = play.world.progress.recorder();
+    let mut history = play.history;
+    if history.ops.is_empty()
+        && let Some(recorder) = play.world.progress.recorder()
+    {
+        // The world was bad before the clients had stopped.
+        history = recorder.history();
+    }
     Played {
         report: Report {
             seed: swarm.seed,
@@ -74,7 +84,7 @@ pub fn play(swarm: &Swarm, trace: &Trace) -> Played {
             violations,
             figures,
         },
-        history: recorder.map_or_else(History::default, |recorder| recorder.history()),
+        history,
     }
 }
 
@@ -88,6 +98,8 @@ struct Play {
     ticks: u64,
     /// Terms in which somebody led.
     terms: BTreeMap<u64, u64>,
+    /// What clients asked and heard, and what is left, once they have stopped.
+    history: History,
 }
 
 impl Play {
@@ -104,9 +116,9 @@ impl Play {
             history = play.world.progress.take_history();
             history.is_some()
         })?;
-        let history = history.unwrap_or_default();
+        self.history = history.unwrap_or_default();
         self.agreed()?;
-        self.judge(&history)
+        self.judge()
     }
 
     fn faults(&mut self, schedule: &[Planned]) -> Result<(), String> {
@@ -156,7 +168,7 @@ impl Play {
         Ok(())
     }
 
-    fn judge(&mut self, history: &History) -> Result<Vec<String>, String> {
+    fn judge(&mut self) -> Result<Vec<String>, String> {
         self.world.progress.tell(Stage::Read);
         let mut state = None;
         self.until("everything is read", READ_MS_MAX, |play, _| {
@@ -166,8 +178,15 @@ impl Play {
         let state = state.unwrap_or_default();
         self.trace
             .note("state", "clients", format!("{state:?}").as_bytes());
-        let violations = checker::check(&history.calls(), &state);
-        Ok(violations.iter().map(ToString::to_string).collect())
+        state.append_to(&mut self.history);
+        let reports = checker::check(&self.history);
+        let undecided = reports.iter().map(|report| report.undecided.len() as u64);
+        self.world.figures.undecided = undecided.sum();
+        let violations = reports.iter().flat_map(|report| {
+            let told = report.violations.iter().take(VIOLATIONS_MAX);
+            told.map(|violation| format!("{}: {violation}", report.checker))
+        });
+        Ok(violations.collect())
     }
 
     /// Ticks until `done`; `Err` after too long, or if something is wrong.

@@ -81,6 +81,7 @@ fn figures(figures: &Figures) -> String {
         ("  done", figures.ok),
         ("  not done", figures.fail),
         ("  nobody knows", figures.unknown),
+        ("not decided by checkers", figures.undecided),
         ("processes killed", figures.kills),
         ("power cuts", figures.power_cuts),
         ("whole clusters down", figures.blackouts),
