@@ -159,8 +159,9 @@ async fn a_cluster_over_sled_agrees_and_restarts() {
     for round in 0..2 {
         for running in cluster.running.values() {
             for number in 33..40 {
-                let read = read(&running.node, GROUP, &format!("key-{}", number % 7));
-                let value = timeout(PATIENCE, read).await.expect("it recovers");
+                let key = format!("key-{}", number % 7);
+                let value = timeout(PATIENCE, read(&running.node, GROUP, &key)).await;
+                let value = value.expect("it recovers");
                 assert_eq!(value, Some(number.to_string().repeat(100)), "{round}");
             }
         }
