@@ -276,11 +276,7 @@ impl Tree {
             return self.split_inner(writer, &step, &split);
         }
         let slot = order.len();
-        let place = self.versions.place(split.separator);
-        let entry = Entry {
-            head: head_of(&place, separators.skip()),
-            version: split.separator,
-        };
+        let entry = self.entry(split.separator, separators.skip());
         separators.put(slot, entry);
         inner.children[slot].store(split.right, Ordering::Relaxed);
         // Between the two steps the old node still has what the new one has, too.
@@ -298,11 +294,7 @@ impl Tree {
         let mut entries: Vec<(Entry, u32)> = slots
             .map(|slot| (separators.entry(slot), child(slot)))
             .collect();
-        let place = self.versions.place(split.separator);
-        let entry = Entry {
-            head: head_of(&place, separators.skip()),
-            version: split.separator,
-        };
+        let entry = self.entry(split.separator, separators.skip());
         let grows_at_its_end = step.at + 1 == FANOUT && entries[step.at].1 == split.left;
         entries[step.at].1 = split.left;
         entries.insert(step.at + 1, (entry, split.right));
@@ -327,10 +319,7 @@ impl Tree {
 
     /// A new root above two nodes.
     fn grow(&self, writer: &mut Writer, split: &Split) {
-        let separator = Entry {
-            head: head_of(&self.versions.place(split.separator), 0),
-            version: split.separator,
-        };
+        let separator = self.entry(split.separator, 0);
         // The first separator is never looked at.
         let entries = [(separator, split.left), (separator, split.right)];
         let inner = self.new_inner(writer, 0, Bounds::default(), &entries);
@@ -369,11 +358,16 @@ impl Tree {
         if shared < skip + SKIP_STEP {
             return node.fill(skip, entries);
         }
-        let anew = |entry: Entry| Entry {
-            head: head_of(&self.versions.place(entry.version), shared),
-            ..entry
-        };
+        let anew = |entry: Entry| self.entry(entry.version, shared);
         node.fill(shared, entries.map(anew));
+    }
+
+    /// A version as it stands in a node that skips so many bytes.
+    fn entry(&self, version: VersionAt, skip: u32) -> Entry {
+        Entry {
+            head: head_of(&self.versions.place(version), skip),
+            version,
+        }
     }
 
     /// Bytes that all keys within bounds share.
