@@ -4,7 +4,6 @@
 //! instead of one segment in memory.
 
 mod look;
-mod window;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -73,6 +73,7 @@ mod index;
 mod plan;
 mod tail;
 
+mod window;
 mod writer;
 mod written;
 

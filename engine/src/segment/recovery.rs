@@ -7,20 +7,13 @@ use bytes::Bytes;
 
 use super::file::{FRAMES_AT, SegmentFile};
 use super::folder::Folder;
-use super::frame::{FRAME_HEAD_BYTES, Frame, FrameHead, Kind, Position, frame_bytes};
+use super::frame::{Frame, FrameHead, Kind, Position};
 use super::index::{GroupIndex, INDEX_MAX, Place};
+use super::window::Window;
 use super::written::{Bounds, Head, Written};
 use crate::Result;
 use crate::env::vfs::OpenMode;
 use crate::ids::GroupId;
-
-/// How much of a segment is looked through at once: little enough for the processor's cache.
-const WITNESS_BYTES: u32 = 1 << 20;
-
-/// A head that begins in one piece may end in the next.
-const OVERLAP_BYTES: u32 = 64;
-
-const _: () = assert!(OVERLAP_BYTES as usize >= FRAME_HEAD_BYTES);
 
 /// A log as it was found.
 #[derive(Debug, Default)]
@@ -104,7 +97,7 @@ impl Replay {
             Some(sealed_at) if end == sealed_at => true,
             Some(_) => return Err(file.corrupt(end, "the frame is damaged")),
             None => {
-                check_torn(file, end, &bytes, later, &mut self.bytes)?;
+                check_torn(file, end, &bytes, later)?;
                 false
             }
         };
@@ -272,13 +265,7 @@ pub(super) fn sealed_at(segment: &Found, next: &Found) -> Result<Option<u32>> {
 
 /// Tells a torn tail from damage: a valid frame behind `end`, in this segment (whose frames
 /// are `bytes`) or in later ones, that carries a mark beyond it proves that it was durable.
-fn check_torn(
-    file: &SegmentFile,
-    end: u32,
-    bytes: &[u8],
-    later: &[Found],
-    buffer: &mut Vec<u8>,
-) -> Result<()> {
+fn check_torn(file: &SegmentFile, end: u32, bytes: &[u8], later: &[Found]) -> Result<()> {
     let position = file.position(end);
     let skipped = end.saturating_sub(FRAMES_AT) as usize + 1;
     let behind = bytes.get(skipped..).unwrap_or_default();
@@ -289,7 +276,8 @@ fn check_torn(
     }
     for segment in later {
         let witness = &segment.file;
-        let Some((at, mark)) = find_witness(witness, position, buffer)? else {
+        let mut window = Window::new(witness, witness.len());
+        let Some((at, mark)) = window.find_mark_beyond(position, FRAMES_AT)? else {
             continue;
         };
         let seq = witness.seq();
@@ -302,34 +290,4 @@ fn check_torn(
         };
     }
     Ok(())
-}
-
-/// Looks through a segment, piece by piece, for a frame whose mark is beyond a position.
-fn find_witness(
-    file: &SegmentFile,
-    position: Position,
-    buffer: &mut Vec<u8>,
-) -> Result<Option<(u32, Position)>> {
-    let mut frame = Vec::new();
-    let mut start = FRAMES_AT;
-    while start < file.len() {
-        let end = start.saturating_add(WITNESS_BYTES).min(file.len());
-        let seen = end.saturating_add(OVERLAP_BYTES).min(file.len());
-        file.read_into(buffer, start, seen)?;
-        for (at, head) in file.codec().heads_beyond(position, buffer, start) {
-            let skipped = at.saturating_sub(start) as usize;
-            let len = buffer.get(skipped..).and_then(frame_bytes);
-            let len = len.and_then(|len| u32::try_from(len).ok());
-            let frame_end = len.and_then(|len| at.checked_add(len));
-            let Some(frame_end) = frame_end.filter(|end| *end <= file.len()) else {
-                continue;
-            };
-            file.read_into(&mut frame, at, frame_end)?;
-            if file.codec().parse(&frame, at).is_some() {
-                return Ok(Some((at, head.mark)));
-            }
-        }
-        start = end;
-    }
-    Ok(None)
 }

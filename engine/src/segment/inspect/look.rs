@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::window::{Window, later};
 use super::{FrameView, LogItem, LogView, place, position, view};
 use crate::env::Vfs;
 use crate::env::vfs::OpenMode;
@@ -16,6 +15,7 @@ use crate::inspect::{Problem, Seen, Severity};
 use crate::segment::file::{FRAMES_AT, HEADERS_AT, SegmentFile, read_header_copy};
 use crate::segment::frame::{Frame, Kind, Position};
 use crate::segment::recovery::{Found, misplaced, read_head, sealed_at};
+use crate::segment::window::{Window, later};
 use crate::segment::written::Written;
 
 /// What is known so far.

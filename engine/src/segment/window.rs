@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::segment::file::SegmentFile;
-use crate::segment::frame::{FRAME_HEAD_BYTES, FRAME_OVERHEAD_BYTES, Frame, frame_bytes};
+use crate::segment::frame::{FRAME_HEAD_BYTES, FRAME_OVERHEAD_BYTES, Frame, Position, frame_bytes};
 
 /// Read at once, unless a single frame is longer.
 const READ_BYTES: usize = 1 << 20;
@@ -66,6 +66,29 @@ impl<'a> Window<'a> {
                 return Ok(Some(from));
             }
             from = later(from, 1);
+        }
+    }
+
+    /// The first frame at `from` or behind it that parses and carries a mark beyond a position:
+    /// where it begins, and its mark.
+    pub(super) fn find_mark_beyond(
+        &mut self,
+        position: Position,
+        mut from: u32,
+    ) -> Result<Option<(u32, Position)>> {
+        let codec = self.file.codec();
+        loop {
+            let bytes = self.at(from, FRAME_OVERHEAD_BYTES)?;
+            if bytes.len() < FRAME_OVERHEAD_BYTES {
+                return Ok(None);
+            }
+            let heads = codec.heads_beyond(position, bytes, from);
+            from = later(from, bytes.len() - (FRAME_HEAD_BYTES - 1));
+            for (at, head) in heads {
+                if self.frame(at)?.is_some() {
+                    return Ok(Some((at, head.mark)));
+                }
+            }
         }
     }
 
