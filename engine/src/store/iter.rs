@@ -15,8 +15,8 @@ use super::memtable::{Memtable, MemtableCursor};
 use super::row::{Row, StoredRow};
 use super::table::{Fill, Table, TableCursor};
 use super::version::{Level, Version};
-use crate::Result;
 use crate::ids::Revision;
+use crate::{Error, ErrorKind, Result};
 
 /// Versions of one key passed one by one, before a seek takes the rest in one leap.
 const STEPS_MAX: usize = 8;
@@ -238,6 +238,8 @@ impl Merge {
 
     fn skip(&mut self, target: Place<'_>, unwanted: impl Fn(Place<'_>) -> bool) -> Result<()> {
         let mut steps = 0usize;
+        let mut seeks = 0;
+        let seeks_max = self.sources.len();
         while let Some(front) = self.order.first().copied() {
             let source = &mut self.sources[front];
             if !source.place().is_some_and(&unwanted) {
@@ -245,6 +247,12 @@ impl Merge {
             }
             steps += 1;
             if steps.is_multiple_of(STEPS_MAX) && source.place().is_some_and(|p| p < target) {
+                // A source that is in order needs no second seek. In one that is not, seeks
+                // could lead back to the same place for ever.
+                seeks += 1;
+                if seeks > seeks_max {
+                    return Err(source.out_of_order());
+                }
                 source.seek(target)?;
             } else {
                 source.advance()?;
@@ -354,6 +362,20 @@ impl Source {
             Self::Table(cursor) => cursor.advance(),
             Self::Level(cursor) => cursor.advance(),
         }
+    }
+
+    /// What to say of a source whose versions are not in order; those of a memtable always are.
+    fn out_of_order(&self) -> Error {
+        const PROBLEM: &str = "versions are not in order";
+        let cursor = match self {
+            Self::Memtable(_) => None,
+            Self::Table(cursor) => Some(cursor.as_ref()),
+            Self::Level(cursor) => cursor.cursor.as_ref(),
+        };
+        cursor.map_or_else(
+            || Error::new(ErrorKind::Corrupt, PROBLEM),
+            |cursor| cursor.damaged_here(PROBLEM),
+        )
     }
 
     fn place(&self) -> Option<Place<'_>> {

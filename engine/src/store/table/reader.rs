@@ -391,9 +391,17 @@ impl TableCursor {
     }
 
     fn damaged(&self, error: &DecodeError) -> Error {
+        damaged(&self.table.path, self.block_offset(), error)
+    }
+
+    /// The error for something wrong with the block that the cursor stands in.
+    pub(in crate::store) fn damaged_here(&self, problem: &str) -> Error {
+        Error::corrupt(&self.table.path, self.block_offset(), problem)
+    }
+
+    fn block_offset(&self) -> u64 {
         let span = self.table.index.span(self.block_number);
-        let offset = span.map_or(0, |span| span.offset);
-        damaged(&self.table.path, offset, error)
+        span.map_or(0, |span| span.offset)
     }
 }
 
