@@ -8,16 +8,22 @@ use super::{Inner, tell};
 use crate::env::{Job, Step};
 use crate::error::{Error, ErrorKind};
 use crate::ids::Revision;
-use crate::store::COMPACTION_STEP_BYTES;
+use crate::store::{COMPACTION_STEP_BYTES, Store};
 
 /// How long a job waits before it tries again to write to a full disk.
 const FULL_RETRY: Duration = Duration::from_secs(1);
+
+/// How long nothing is flushed before tables are merged for the sake of reads alone.
+const QUIET: Duration = Duration::from_secs(5);
 
 pub(super) fn spawn(inner: &Arc<Inner>) {
     let workers = &inner.shared.env.workers;
     let group = inner.group;
     let checkpoint = Checkpoint(Arc::downgrade(inner));
-    let compaction = Compaction(Arc::downgrade(inner));
+    let compaction = Compaction {
+        inner: Arc::downgrade(inner),
+        flushes: None,
+    };
     *inner.jobs.lock() = vec![
         workers.spawn(&format!("checkpoint-{group}"), Box::new(checkpoint)),
         workers.spawn(&format!("compact-{group}"), Box::new(compaction)),
@@ -28,7 +34,11 @@ pub(super) fn spawn(inner: &Arc<Inner>) {
 struct Checkpoint(Weak<Inner>);
 
 /// Merges tables and drops versions that nobody can read any more.
-struct Compaction(Weak<Inner>);
+struct Compaction {
+    inner: Weak<Inner>,
+    /// How many flushes there had been when it last ran out of work.
+    flushes: Option<u64>,
+}
 
 impl Job for Checkpoint {
     fn step(&mut self) -> Step {
@@ -65,7 +75,7 @@ impl Job for Checkpoint {
 
 impl Job for Compaction {
     fn step(&mut self) -> Step {
-        let Some(inner) = running(&self.0) else {
+        let Some(inner) = running(&self.inner) else {
             return Step::Done;
         };
         let _guard = inner.compacting.lock();
@@ -85,8 +95,25 @@ impl Job for Compaction {
                 Step::Again
             }
             Ok(true) => pause(inner.shared.options.get().compaction_bytes_per_second),
-            Ok(false) => Step::Idle,
+            Ok(false) => self.rest(rooms.store.as_ref()),
             Err(error) => failed(&inner, error),
+        }
+    }
+}
+
+impl Compaction {
+    /// Nothing is due. While data keeps coming, waiting makes merges cheaper; once it does not,
+    /// waiting only makes reads slower.
+    fn rest(&mut self, store: &dyn Store) -> Step {
+        let flushes = Some(store.stats().flushes);
+        if self.flushes != flushes {
+            self.flushes = flushes;
+            return Step::IdleFor(QUIET);
+        }
+        if store.compact_l0() {
+            Step::Again
+        } else {
+            Step::Idle
         }
     }
 }

@@ -35,6 +35,18 @@ pub const STEP_BYTES: usize = 4 << 20;
 /// How much larger than the one above it a level may grow.
 const LEVEL_FACTOR: u64 = 10;
 
+/// How many times the bytes of L0 a merge may write that no bound asks for, only reads do.
+const UNASKED_FACTOR: u64 = 6;
+
+/// What is to be merged although every level is within its bounds: tables with ids below these.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    /// All the way down.
+    pub(super) whole_before: u64,
+    /// From L0 into L1.
+    pub(super) l0_before: u64,
+}
+
 /// Tables to be merged.
 #[derive(Debug)]
 pub(super) struct Plan {
@@ -49,15 +61,16 @@ pub(super) struct Plan {
 }
 
 /// The most urgent compaction; `None` if every level is within its bounds, and deletions left
-/// nothing to clean. Tables with ids below `whole_before` are to be merged all the way down.
+/// nothing to clean, and nothing is asked for.
 pub(super) fn pick(
     version: &Version,
     floor: Revision,
     options: &StoreOptions,
-    whole_before: u64,
+    asked: Asked,
 ) -> Option<Plan> {
     let levels = &version.levels;
-    if levels.level(0).len() >= options.l0_tables.max(1) {
+    let l0 = levels.level(0);
+    if l0.len() >= options.l0_tables.max(1) || l0.iter().any(|table| table.id < asked.l0_before) {
         return Some(Plan::of_l0(levels));
     }
     let mut allowed = options.level_base_bytes.max(1);
@@ -70,7 +83,7 @@ pub(super) fn pick(
         }
         allowed = allowed.saturating_mul(LEVEL_FACTOR);
     }
-    if let Some(plan) = pick_for_whole(levels, whole_before) {
+    if let Some(plan) = pick_for_whole(levels, asked.whole_before) {
         return Some(plan);
     }
     let left =
@@ -129,6 +142,15 @@ impl Plan {
     /// All of L0 into L1.
     pub(super) fn of_l0(levels: &Levels) -> Self {
         Self::new(levels, 0, levels.level(0).to_vec())
+    }
+
+    /// Whether reads gain enough from a merge of L0 that is not due: there is another table for
+    /// them to look into, and not too much is written again for it.
+    pub(super) fn is_worth_it(&self) -> bool {
+        let bytes = |tables: &[Arc<Table>]| tables.iter().map(|table| table.len).sum::<u64>();
+        let lower = bytes(&self.lower);
+        let several = self.upper.len() > 1 || (self.upper.len() == 1 && lower > 0);
+        several && lower <= bytes(&self.upper).saturating_mul(UNASKED_FACTOR)
     }
 
     /// Most bytes that the result takes beside its inputs, which stay until it is complete.

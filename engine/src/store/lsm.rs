@@ -12,7 +12,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::block_cache::BlockCache;
 use super::cleaning::Leftovers;
-use super::compaction::{Compaction, Plan, pick};
+use super::compaction::{Asked, Compaction, Plan, pick};
 use super::deleted::{DeletedRange, DeletedRanges};
 use super::folder::Folder;
 use super::iter::{Direction, VisibleRows};
@@ -47,6 +47,8 @@ pub struct Lsm {
     retired: Mutex<Vec<Arc<Memtable>>>,
     /// Tables with ids below this are to be merged into the deepest level; ids are never reused.
     whole_before: AtomicU64,
+    /// Tables of L0 with ids below this are to be merged into L1.
+    l0_before: AtomicU64,
     /// The highest revision of which every row is readable.
     written: AtomicU64,
     writing: Mutex<()>,
@@ -111,6 +113,7 @@ impl Lsm {
             changing: Mutex::default(),
             retired: Mutex::default(),
             whole_before: AtomicU64::new(0),
+            l0_before: AtomicU64::new(0),
             written: AtomicU64::new(written.unwrap_or(0)),
             writing: Mutex::new(()),
             flushing: Mutex::new(()),
@@ -214,6 +217,13 @@ impl Lsm {
             writer.add(place, row)
         })?;
         writer.map(TableWriter::finish).transpose()
+    }
+
+    fn asked(&self) -> Asked {
+        Asked {
+            whole_before: self.whole_before.load(Ordering::Relaxed),
+            l0_before: self.l0_before.load(Ordering::Relaxed),
+        }
     }
 
     /// Frees the memtables that no reader holds any more.
@@ -539,6 +549,15 @@ impl Store for Lsm {
         self.whole_before.store(next_id, Ordering::Relaxed);
     }
 
+    fn compact_l0(&self) -> bool {
+        let worth_it = Plan::of_l0(&self.version().levels).is_worth_it();
+        if worth_it {
+            let next_id = self.manifest.lock().state().next_id;
+            self.l0_before.store(next_id, Ordering::Relaxed);
+        }
+        worth_it
+    }
+
     fn compaction_bytes(&self, floor: Revision) -> Option<u64> {
         if self.compacting.lock().is_some() {
             return None;
@@ -547,8 +566,7 @@ impl Store for Lsm {
         if !Leftovers::find(&version, floor).is_empty() {
             return Some(0);
         }
-        let before = self.whole_before.load(Ordering::Relaxed);
-        let plan = pick(&version, floor, &self.options, before);
+        let plan = pick(&version, floor, &self.options, self.asked());
         let plan = plan.unwrap_or_else(|| Plan::of_l0(&version.levels));
         Some(plan.output_bytes_max(&version.levels))
     }
@@ -567,8 +585,7 @@ impl Store for Lsm {
                 self.drop_leftovers(leftovers)?;
                 return Ok(true);
             }
-            let before = self.whole_before.load(Ordering::Relaxed);
-            let Some(plan) = pick(&version, floor, &self.options, before) else {
+            let Some(plan) = pick(&version, floor, &self.options, self.asked()) else {
                 return Ok(false);
             };
             if plan.is_move() {

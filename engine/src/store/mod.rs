@@ -173,6 +173,11 @@ pub trait Store: Debug + Send + Sync {
     /// [`Store::compact_step`] merge it into one level, so that nothing below the floor is left.
     fn compact_whole(&self);
 
+    /// Asks for a merge of L0 into L1 although it is not due, so that reads have fewer tables to
+    /// look into: later steps do it. `false`, and nothing is asked for, if it is not worth what it
+    /// writes: at most six times the bytes in L0.
+    fn compact_l0(&self) -> bool;
+
     /// The newest durable checkpoint and its table files, which stay until the pin is dropped.
     fn pin(&self) -> PinnedTables;
 

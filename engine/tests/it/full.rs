@@ -18,7 +18,7 @@ use engine::env::workers::Workers;
 use engine::store::StoreOptions;
 use engine::{Engine, ErrorKind, StoreKind};
 
-use crate::life::{Life, commit, key, value, verify};
+use crate::life::{Life, commit, key, l0_tables, value, verify};
 
 const COMMITS: u64 = 30;
 
@@ -285,14 +285,6 @@ const RESERVE_BYTES: u64 = (17 << 20) + 4096;
 
 /// Rows that are written, and deleted again.
 const ROWS: u32 = 1_000;
-
-/// How many tables stand in L0.
-fn l0_tables(vfs: &Arc<SimVfs>) -> usize {
-    let vfs: Arc<dyn Vfs> = vfs.clone();
-    let store = Path::new("/node/group-0/state-000001/store");
-    let seen = engine::inspect::manifest(&vfs, store, &mut |_| {}).expect("the folder is there");
-    seen.tables.iter().filter(|table| table.level == 0).count()
-}
 
 #[test]
 fn a_compaction_that_would_take_the_reserve_waits_for_room() {

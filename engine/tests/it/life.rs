@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use engine::command::{Command, Commit, NewMessage, Op, RowRef};
-use engine::env::Env;
 use engine::env::vfs::sim::SimVfs;
 use engine::env::workers::SteppedWorkers;
+use engine::env::{Env, Vfs};
 use engine::ids::{Offset, PartitionId};
 use engine::query::FetchRequest;
 use engine::{Engine, Options, StoreKind};
@@ -141,4 +141,12 @@ pub(crate) fn verify(life: &Life, acknowledged: u64, context: &str) -> u64 {
         );
     }
     there
+}
+
+/// How many tables stand in L0.
+pub(crate) fn l0_tables(vfs: &Arc<SimVfs>) -> usize {
+    let vfs: Arc<dyn Vfs> = vfs.clone();
+    let store = Path::new("/node/group-0/state-000001/store");
+    let seen = engine::inspect::manifest(&vfs, store, &mut |_| {}).expect("the folder is there");
+    seen.tables.iter().filter(|table| table.level == 0).count()
 }

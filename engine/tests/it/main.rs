@@ -9,6 +9,7 @@ mod kill;
 mod life;
 #[cfg(feature = "sled")]
 mod power_cut;
+mod quiet;
 mod replay;
 mod scripts;
 mod world;

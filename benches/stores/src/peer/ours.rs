@@ -41,6 +41,9 @@ const REPLAY_BYTES: usize = 4 << 20;
 /// How long a thread waits for a condition that has no event of its own.
 const POLL: Duration = Duration::from_micros(200);
 
+/// How long nothing is flushed before a replica merges tables for the sake of reads alone.
+const QUIET: Duration = Duration::from_secs(5);
+
 /// A store, its log and its background threads.
 pub struct Ours {
     shared: Arc<Shared>,
@@ -204,7 +207,10 @@ impl Shared {
             let (seen, stop) = {
                 let mut work = self.work.lock();
                 while work.compacted == work.flushes && !work.stop {
-                    self.changed.wait(&mut work);
+                    let quiet = self.changed.wait_for(&mut work, QUIET).timed_out();
+                    if quiet && self.store.compact_l0() {
+                        break;
+                    }
                 }
                 (work.flushes, work.stop)
             };

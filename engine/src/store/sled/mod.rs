@@ -249,6 +249,10 @@ impl Store for SledStore {
         self.lsm.compact_whole();
     }
 
+    fn compact_l0(&self) -> bool {
+        self.lsm.compact_l0()
+    }
+
     fn compaction_bytes(&self, floor: Revision) -> Option<u64> {
         self.lsm.compaction_bytes(floor)
     }

@@ -319,6 +319,9 @@ impl<'w> Life<'w> {
         let history = self.world.below(5);
         let floor = self.promise.durable.saturating_sub(history);
         self.note(Event::Compacts(floor));
+        if self.world.below(4) == 0 {
+            self.store.compact_l0();
+        }
         let step = self.store.compact_step(Revision(floor));
         step.expect("the power is on");
     }

@@ -19,6 +19,7 @@ enum Step {
         steps: u8,
         floor: u8,
     },
+    CompactL0,
     /// Ended before, or left as a crash leaves it.
     Reopen {
         ended: bool,
@@ -54,6 +55,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => Just(Step::Freeze),
         4 => Just(Step::Flush),
         4 => (1u8..6, any::<u8>()).prop_map(|(steps, floor)| Step::Compact { steps, floor }),
+        1 => Just(Step::CompactL0),
         1 => any::<bool>().prop_map(|ended| Step::Reopen { ended }),
         4 => (any::<u8>(), any::<u8>()).prop_map(|(key, at)| Step::Get { key, at }),
         3 => (range(), any::<u8>(), any::<bool>())
@@ -161,6 +163,9 @@ impl<S: Backend> Story<S> {
                         .compact_step(Revision(self.floor))
                         .expect("the disk works");
                 }
+            }
+            Step::CompactL0 => {
+                self.store().compact_l0();
             }
             Step::Reopen { ended } => {
                 self.scans.clear();

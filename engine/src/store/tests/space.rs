@@ -81,3 +81,45 @@ fn a_compaction_of_the_whole_store_leaves_one_version_of_each_row() {
         "and that is all"
     );
 }
+
+#[test]
+fn l0_is_merged_for_reads_alone_if_not_too_much_is_written_for_it() {
+    let env = Env::memory();
+    let options = StoreOptions {
+        l0_tables: 9,
+        ..tiny()
+    };
+    let store = open(&env, options);
+    let mut revision = 0;
+    let mut flush = |rows: u64| {
+        revision += 1;
+        let rows: Vec<_> = (0..rows)
+            .map(|n| put(&format!("row/{n:03}"), &format!("{revision}")))
+            .collect();
+        store
+            .write(Revision(revision), &rows, &[])
+            .expect("the store runs");
+        store.freeze(blob(revision));
+        store.flush().expect("the disk works");
+        compact_all(&store, 0);
+    };
+    let tables = |level: usize| store.stats().levels[level].tables;
+    assert!(!store.compact_l0(), "there is nothing to merge");
+    flush(99);
+    assert!(!store.compact_l0(), "one table is no better elsewhere");
+    flush(99);
+    assert_eq!((tables(0), tables(1)), (2, 0), "nothing is due");
+    assert!(store.compact_l0());
+    compact_all(&store, 0);
+    assert_eq!(tables(0), 0);
+    assert!(tables(1) > 0);
+
+    flush(2);
+    assert!(!store.compact_l0(), "nearly all written would be old");
+    compact_all(&store, 0);
+    assert_eq!(tables(0), 1);
+    flush(99);
+    assert!(store.compact_l0());
+    compact_all(&store, 0);
+    assert_eq!(tables(0), 0);
+}
