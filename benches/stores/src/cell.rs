@@ -50,6 +50,9 @@ const MIXED_ROWS_PER_SECOND: u64 = 100_000;
 /// The time that background work has before space is measured.
 const SETTLE: Duration = Duration::from_secs(3);
 
+/// How long an engine that was opened is left alone before it is read.
+const REST: Duration = Duration::from_secs(8);
+
 const MB: f64 = 1e6;
 
 /// Names and values, in the order they were measured.
@@ -159,6 +162,7 @@ impl Cell {
         let engine = self.open()?;
         let mut measures = measures([("open_ms", millis(opening))]);
         let wanted = |name: &str| self.only.is_empty() || self.only.iter().any(|only| only == name);
+        thread::sleep(REST);
         let engine = engine.as_ref();
         let values = Values::new(VALUE_BYTES);
         let hit = |number: u64| {

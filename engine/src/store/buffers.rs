@@ -90,7 +90,7 @@ mod tests {
     fn a_buffer_is_used_again_once_nobody_reads_it() {
         let buffers = Arc::new(Buffers::default());
         let free = || buffers.free.lock().len();
-        let mut buffer = buffers.take(4_000);
+        let mut buffer = buffers.take(BUFFER_BYTES - 100);
         buffer.as_mut().fill(7);
         let bytes = buffer.freeze();
         let (part, rest) = (bytes.slice(..10), bytes.slice(10..));
@@ -100,7 +100,10 @@ mod tests {
         assert_eq!(free(), 1);
         assert_eq!(buffers.take(BUFFER_BYTES).as_ref().len(), BUFFER_BYTES);
         assert_eq!(free(), 1);
-        let two = (buffers.take(4_000), buffers.take(4_000));
+        let two = (
+            buffers.take(BUFFER_BYTES - 100),
+            buffers.take(BUFFER_BYTES - 100),
+        );
         assert_eq!(free(), 0);
         drop(two);
         assert_eq!(free(), 2);
@@ -118,7 +121,9 @@ mod tests {
     #[test]
     fn only_so_many_wait() {
         let buffers = Arc::new(Buffers::default());
-        let many: Vec<_> = (0..2 * FREE_MAX).map(|_| buffers.take(4_096)).collect();
+        let many: Vec<_> = (0..2 * FREE_MAX)
+            .map(|_| buffers.take(BUFFER_BYTES))
+            .collect();
         drop(many);
         assert_eq!(buffers.free.lock().len(), FREE_MAX);
     }

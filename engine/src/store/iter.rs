@@ -113,7 +113,7 @@ impl VisibleRows {
                 continue;
             }
             let row = self.merge.row();
-            self.merge.skip_through(Place::last(&key))?;
+            self.merge.leave(&key)?;
             if let Some(row) = row
                 && revision >= self.version.hidden_below(&key, self.at)
             {
@@ -231,9 +231,14 @@ impl Merge {
         self.skip(target, |place| place < target)
     }
 
-    /// Forward: leaves every version up to and with `target` behind.
-    fn skip_through(&mut self, target: Place<'_>) -> Result<()> {
-        self.skip(target, |place| place <= target)
+    /// Forward: from a version of `key`, leaves it and all older ones behind.
+    fn leave(&mut self, key: &[u8]) -> Result<()> {
+        self.advance()?;
+        if self.place().is_some_and(|place| place.key == key) {
+            let last = Place::last(key);
+            self.skip(last, |place| place <= last)?;
+        }
+        Ok(())
     }
 
     fn skip(&mut self, target: Place<'_>, unwanted: impl Fn(Place<'_>) -> bool) -> Result<()> {

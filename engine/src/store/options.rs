@@ -37,7 +37,7 @@ pub struct StoreOptions {
 }
 
 impl StoreOptions {
-    pub(super) const BLOCK_BYTES_DEFAULT: usize = 4 << 10;
+    pub(super) const BLOCK_BYTES_DEFAULT: usize = 8 << 10;
 }
 
 impl Default for StoreOptions {

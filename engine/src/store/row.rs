@@ -84,6 +84,7 @@ impl StoredValue {
 
 impl StoredRow {
     /// The row as it is read, once its revision is known.
+    #[inline]
     pub(super) fn load(self, mod_revision: Revision) -> Result<Row> {
         Ok(Row {
             value: match self.value {

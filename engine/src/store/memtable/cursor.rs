@@ -97,7 +97,7 @@ fn fetch(
     match direction {
         Direction::Forward => {
             let leaf = tree.leaf_from(&to);
-            out.extend(leaf.versions().skip(leaf.before(&to)));
+            out.extend(leaf.versions_from(&to));
             leaf.end()
         }
         Direction::Reverse => {

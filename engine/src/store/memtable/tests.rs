@@ -268,3 +268,33 @@ fn a_reader_sees_all_that_was_written_before_its_walk_began() {
         }
     });
 }
+
+/// Readers look for what was just acknowledged, where nodes are split around them.
+#[test]
+fn what_was_acknowledged_is_found_while_its_nodes_are_split() {
+    const COMMITS: u64 = 200_000;
+    let memtable = Arc::new(Memtable::new());
+    let written = AtomicU64::new(0);
+    let key = |revision: u64| (revision * 7_919 % 1_000_003).to_be_bytes();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let at = written.load(Ordering::Acquire);
+                    for revision in (1..=at).rev().take(20) {
+                        let found = memtable.get(&key(revision), Revision(u64::MAX));
+                        let found = found.map(|found| found.revision.0);
+                        assert_eq!(found, Some(revision), "at {at}");
+                    }
+                    if at == COMMITS {
+                        return;
+                    }
+                }
+            });
+        }
+        for revision in 1..=COMMITS {
+            memtable.write(Revision(revision), &[put(key(revision).to_vec(), "value")]);
+            written.store(revision, Ordering::Release);
+        }
+    });
+}

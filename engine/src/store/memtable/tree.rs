@@ -3,7 +3,9 @@
 //! Nodes are filled, never emptied. A full node is not changed any more: two fresh ones take its
 //! place, first the upper half beside it, then the lower half instead of it. A reader that
 //! stands in the old node sees all that was there when its walk began, which is all it may see:
-//! what comes later has a later revision. Old nodes stay until the memtable goes.
+//! what comes later has a later revision. One that comes between the two steps looks at the order
+//! above again after it has read which node is next, so that it never takes the lower half for
+//! the whole. Old nodes stay until the memtable goes.
 //!
 //! Fifteen entries a node and an order in one word are those of Masstree's border nodes
 //! ([Mao, Kohler, Morris 2012](https://pdos.csail.mit.edu/papers/masstree:eurosys12.pdf)); the
@@ -162,10 +164,18 @@ impl Tree {
         let mut bounds = Bounds::default();
         for _ in 0..height {
             let inner = self.inners.get(number);
-            let order = inner.separators.order();
-            let at = child(&inner.separators, order);
+            let mut order = inner.separators.order();
+            let at = loop {
+                let at = child(&inner.separators, order);
+                number = inner.children[order.slot(at)].load(Ordering::Acquire);
+                // A lower half is reached only through an order that knows the upper one.
+                let order_since = inner.separators.order();
+                if order_since == order {
+                    break at;
+                }
+                order = order_since;
+            };
             bounds = bounds.of_child(&inner.separators, order, at);
-            number = inner.children[order.slot(at)].load(Ordering::Acquire);
         }
         let node = self.leaves.get(number);
         Leaf {
@@ -415,6 +425,15 @@ impl Leaf<'_> {
     /// Its versions, in order.
     pub(super) fn versions(&self) -> impl DoubleEndedIterator<Item = VersionAt> + '_ {
         (0..self.order.len()).map(|at| self.node.version(self.order.slot(at)))
+    }
+
+    /// Its versions from a place on, but none that the next leaf has: a leaf that is being split
+    /// still has the upper half when the order above it names that half's new leaf already.
+    pub(super) fn versions_from(&self, place: &Place<'_>) -> impl Iterator<Item = VersionAt> + '_ {
+        let end = self.end().map(|end| self.tree.versions.place(end));
+        let len = end.map_or(self.order.len(), |end| self.before(&end));
+        let versions = self.versions().take(len);
+        versions.skip(self.before(place))
     }
 
     /// How many of its versions stand before a place.

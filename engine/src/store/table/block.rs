@@ -275,6 +275,7 @@ impl Block {
         Ok(())
     }
 
+    #[inline]
     fn row(&self, row: Option<&RawRow>) -> Option<StoredRow> {
         row.map(|row| StoredRow {
             value: match &row.value {
@@ -316,6 +317,7 @@ impl Block {
     }
 
     /// Reads the entry at `position` and moves it behind.
+    #[inline]
     fn entry(&self, position: &mut usize) -> Result<RawEntry, DecodeError> {
         let shared = self.length("shared", position)?;
         let tail = self.range("key", position)?;
@@ -367,6 +369,7 @@ impl Block {
     }
 
     /// A length, and the range of that many bytes behind it.
+    #[inline]
     fn range(
         &self,
         field: &'static str,
@@ -382,6 +385,7 @@ impl Block {
         Ok(start..end)
     }
 
+    #[inline]
     fn length(&self, field: &'static str, position: &mut usize) -> Result<usize, DecodeError> {
         let len = self.varint(field, position)?;
         usize::try_from(len).map_err(|_| damaged(field, *position, "does not fit in memory"))
@@ -391,10 +395,21 @@ impl Block {
     fn varint(&self, field: &'static str, position: &mut usize) -> Result<u64, DecodeError> {
         let bytes = self.bytes.get(*position..self.entries_len);
         let bytes = bytes.unwrap_or_default();
-        if let Some(byte @ 0..=0x7f) = bytes.first() {
-            *position += 1;
-            return Ok(u64::from(*byte));
-        }
+        let low = |byte: &u8| u64::from(byte & 0x7f);
+        // Nearly all are as short as this.
+        let (value, len) = match bytes {
+            [a @ 0..=0x7f, ..] => (low(a), 1),
+            [a, b @ 0..=0x7f, ..] => (low(a) | low(b) << 7, 2),
+            [a, b, c @ 0..=0x7f, ..] => (low(a) | low(b) << 7 | low(c) << 14, 3),
+            _ => return self.long_varint(field, position),
+        };
+        *position += len;
+        Ok(value)
+    }
+
+    fn long_varint(&self, field: &'static str, position: &mut usize) -> Result<u64, DecodeError> {
+        let bytes = self.bytes.get(*position..self.entries_len);
+        let bytes = bytes.unwrap_or_default();
         let mut value = 0u64;
         for (index, byte) in bytes.iter().take(10).enumerate() {
             value |= u64::from(byte & 0x7f) << (7 * index);
@@ -406,6 +421,7 @@ impl Block {
         Err(damaged(field, *position, "a number does not end"))
     }
 
+    #[inline]
     fn slice(&self, range: Range<usize>, field: &'static str) -> Result<&[u8], DecodeError> {
         let start = range.start;
         self.bytes
@@ -433,6 +449,7 @@ impl Interval {
         self.entries.len()
     }
 
+    #[inline]
     pub(super) fn place(&self, index: usize) -> Option<Place<'_>> {
         let slot = self.entries.get(index)?;
         Some(Place {
@@ -441,6 +458,7 @@ impl Interval {
         })
     }
 
+    #[inline]
     pub(super) fn key(&self, index: usize) -> Option<Bytes> {
         let slot = self.entries.get(index)?;
         Some(self.keys.slice(slot.key.clone()))
@@ -454,6 +472,7 @@ impl Interval {
     }
 
     /// The row of an entry; `block` is the one that was read.
+    #[inline]
     pub(super) fn row(&self, index: usize, block: &Block) -> Option<StoredRow> {
         block.row(self.entries.get(index)?.row.as_ref())
     }

@@ -279,18 +279,22 @@ impl TableCursor {
         Ok(())
     }
 
+    #[inline]
     pub(in crate::store) fn place(&self) -> Option<Place<'_>> {
         self.interval.place(self.position?)
     }
 
+    #[inline]
     pub(in crate::store) fn key(&self) -> Option<Bytes> {
         self.interval.key(self.position?)
     }
 
+    #[inline]
     pub(in crate::store) fn row(&self) -> Option<StoredRow> {
         self.interval.row(self.position?, &self.block)
     }
 
+    #[inline]
     pub(in crate::store) fn advance(&mut self) -> Result<()> {
         let Some(position) = self.position else {
             return Ok(());
