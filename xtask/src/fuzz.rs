@@ -11,8 +11,12 @@
 mod args;
 
 use std::fs;
+use std::num::NonZero;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use anyhow::{Context, Result, bail};
 
@@ -36,20 +40,34 @@ const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module -Ccodegen-units=1 \
 /// Build scripts are not instrumented if a target is named.
 const TRIPLE: &str = "x86_64-unknown-linux-gnu";
 
-/// Runs all targets, or those that are named, for as long as the words say.
+/// Runs all targets, or those that are named, for as long as the words say: as many at once as
+/// there are processors.
 pub(crate) fn run(root: &Path, words: &[&str]) -> Result<()> {
     let args = Args::parse(words)?;
     let chosen = args.choose(targets(root)?)?;
     let program = build(root)?;
     let seconds = args.seconds_each(chosen.len());
-    for target in &chosen {
-        let fuzzer = Fuzzer::new(root, &program, target)?;
-        fuzzer.run(seconds)?;
-        if args.keep {
-            fuzzer.keep()?;
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    let rest = Mutex::new(chosen.iter());
+    let next = || rest.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || {
+        while let Some(target) = next() {
+            let fuzzer = Fuzzer::new(root, &program, target)?;
+            fuzzer.run(seconds)?;
+            if args.keep {
+                fuzzer.keep()?;
+            }
         }
-    }
-    Ok(())
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..processors).map(|_| scope.spawn(work)).collect();
+        let ends = workers.into_iter().map(|worker| match worker.join() {
+            Ok(end) => end,
+            Err(panic) => resume_unwind(panic),
+        });
+        ends.collect()
+    })
 }
 
 /// The names in every `TARGETS`, read from the text: this program does not link them.
