@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::ids::LogIndex;
+use engine::planted::{Planted, on};
 use openraft::ReadPolicy;
 use openraft::errors::{LinearizableReadError, RaftError};
 use tokio::sync::Mutex;
@@ -70,6 +71,9 @@ pub(crate) async fn watch_recovery(group: Arc<Group>) {
 
 /// The index that a read on the leader must have seen; a quorum has confirmed the leader.
 pub(crate) async fn leader_index(group: &Group) -> Result<LogIndex> {
+    if on(Planted::SkipReadIndex) && group.leads() {
+        return Ok(group.view.applied().map_or(LogIndex(0), |id| id.index));
+    }
     match group.raft.get_read_linearizer(ReadPolicy::ReadIndex).await {
         Ok(linearizer) => Ok(engine_index(linearizer.read_log_id().index())),
         Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(forward))) => {
@@ -83,6 +87,9 @@ pub(crate) async fn leader_index(group: &Group) -> Result<LogIndex> {
 }
 
 async fn wait_recovered(group: &Group) -> Result<()> {
+    if on(Planted::SkipRecoveryGate) {
+        return Ok(());
+    }
     let mut recovered = group.recovered.subscribe();
     match recovered.wait_for(|recovered| *recovered).await {
         Ok(_) => Ok(()),
@@ -91,7 +98,7 @@ async fn wait_recovered(group: &Group) -> Result<()> {
 }
 
 async fn applied(group: &Group, index: LogIndex) -> Result<()> {
-    if group.view.wait_applied(index).await {
+    if on(Planted::SkipWaitApplied) || group.view.wait_applied(index).await {
         Ok(())
     } else {
         Err(Error::ShuttingDown)
@@ -104,7 +111,7 @@ async fn index(group: &Group) -> Result<LogIndex> {
 
     let begun = group.read_index.begun.load(Ordering::Acquire);
     let mut last = group.read_index.last.lock().await;
-    if last.0 > begun {
+    if last.0 > begun || (on(Planted::OldReadIndex) && last.0 > 0 && last.0 == begun) {
         return Ok(last.1);
     }
     let number = group.read_index.begun.fetch_add(1, Ordering::AcqRel) + 1;

@@ -11,6 +11,7 @@ use engine::env::rng::{Rng as _, SeededRng};
 use engine_raft::Timings;
 
 use super::fault::{Fault, Planned, Who};
+use crate::workload::{Part, Role};
 
 /// One world's settings.
 #[derive(Clone, Debug)]
@@ -21,10 +22,8 @@ pub struct Swarm {
     pub nodes: u64,
     /// Nodes that wait to be added.
     pub spares: u64,
-    /// Clients.
-    pub clients: u64,
-    /// How many of them keep to one node each.
-    pub faithful: u64,
+    /// What each client does.
+    pub parts: Vec<Part>,
     /// Partitions of their topic.
     pub partitions: u32,
     /// Every node's sizes and budgets.
@@ -55,8 +54,7 @@ impl Swarm {
             seed,
             nodes,
             spares: rng.below(2),
-            clients: 2 + rng.below(7),
-            faithful: rng.below(6),
+            parts: parts(&rng, nodes),
             partitions: 1 + u32::from(rng.chance(60)) * 3,
             options: options(&rng),
             timings: Timings {
@@ -80,6 +78,28 @@ impl Swarm {
         self.schedule
             .retain(|_| place.next().is_some_and(|place| !without.contains(&place)));
     }
+}
+
+/// A writer of each kind, a reader at each node that stays there whoever leads, and some more
+/// clients of any kind.
+fn parts(rng: &SeededRng, nodes: u64) -> Vec<Part> {
+    let nodes = usize::try_from(nodes).unwrap_or(usize::MAX);
+    let more = 1 + rng.index(6);
+    let drawn = (0..more).filter_map(|_| Role::ALL.get(rng.index(Role::ALL.len())).copied());
+    let mut parts: Vec<Part> = [Role::Rows, Role::Messages]
+        .into_iter()
+        .chain(drawn)
+        .map(|role| Part {
+            role,
+            node: rng.chance(35).then(|| rng.index(nodes)),
+            numbered: rng.chance(75),
+        })
+        .collect();
+    parts.extend((0..nodes).map(|node| Part {
+        node: Some(node),
+        ..Part::new(Role::Reader)
+    }));
+    parts
 }
 
 /// Everything tiny, so that segments turn, tables are flushed and checkpoints are made often.
