@@ -18,8 +18,8 @@ use tonic::{Response, Status};
 use crate::client::{ClientOptions, MESSAGE_BYTES_MAX};
 use crate::error::{Certainty, Error, Result};
 use crate::leader::{Leader, To, moves_on};
-use crate::retry::{Backoff, Decision, Repeat, decide};
 use crate::planted::{Planted, on};
+use crate::retry::{Backoff, Decision, Repeat, decide};
 use crate::session::{Sessions, Ticket};
 
 /// What all clones of a client share.

@@ -37,6 +37,15 @@ pub(crate) struct Shared {
     last: Mutex<(u64, LogIndex)>,
     /// The number of the last question that has begun.
     begun: std::sync::atomic::AtomicU64,
+    /// Whether any caller was answered.
+    answered: std::sync::atomic::AtomicBool,
+}
+
+impl Shared {
+    /// Whether any caller was answered.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.answered.load(std::sync::atomic::Ordering::Relaxed)
+    }
 }
 
 /// Waits until a local read sees everything acknowledged before this call.
@@ -55,7 +64,11 @@ pub(crate) async fn barrier(group: &Group) -> Result<()> {
         }
     };
     match timeout(group.timings.request, wait).await {
-        Ok(result) => result,
+        Ok(result) => {
+            let answered = &group.read_index.answered;
+            answered.fetch_or(result.is_ok(), std::sync::atomic::Ordering::Relaxed);
+            result
+        }
         Err(_) => Err(Error::NoQuorum),
     }
 }

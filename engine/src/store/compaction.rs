@@ -341,8 +341,7 @@ impl Compaction {
             let mut deeper = self.deeper.iter();
             deeper.any(|level| table_of(level, &self.last_key).is_some())
         };
-        !(tombstone && self.floor_passed)
-            || (hides_something() && !on(Planted::LostTombstone))
+        !(tombstone && self.floor_passed) || (hides_something() && !on(Planted::LostTombstone))
     }
 }
 

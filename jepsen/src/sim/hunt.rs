@@ -119,7 +119,10 @@ mod tests {
     #[test]
     fn the_first_words_of_a_violation_tell_who_noticed() {
         let by = |violation| noticed_by(violation);
-        assert_eq!(by("digests agree (at 812 ms): nodes 1 and 2"), "digests agree");
+        assert_eq!(
+            by("digests agree (at 812 ms): nodes 1 and 2"),
+            "digests agree"
+        );
         assert_eq!(by("queue: 2 messages lost"), "queue");
         assert_eq!(by("node 3 ended itself: damaged"), "node ended itself");
     }

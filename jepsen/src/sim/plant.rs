@@ -1,8 +1,8 @@
 //! The bugs on purpose that a world can have: those of nodes and those of clients.
 
 use anyhow::{Result, bail};
-use engine_client::planted::Planted as OfClient;
 use engine::planted::Planted as OfNode;
+use engine_client::planted::Planted as OfClient;
 
 /// A bug on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use engine::Options;
 use engine::env::rng::{Rng as _, SeededRng};
 use engine_raft::Timings;
 
-use super::fault::{Fault, Planned, Who};
+use super::fault::{Fault, Planned, Victims, When, Who};
 use crate::workload::{Part, Role};
 
 /// One world's settings.
@@ -138,6 +138,9 @@ enum Kind {
     Kill,
     PowerCut,
     Blackout,
+    Ambush,
+    OldDisk,
+    RaiseFloor,
     Cut,
     Isolate,
     Split,
@@ -148,15 +151,19 @@ enum Kind {
     SyncFails,
     WritesFail,
     ClockJump,
+    ClockDrift,
     Transfer,
     Replace,
 }
 
 impl Kind {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 19] = [
         Self::Kill,
         Self::PowerCut,
         Self::Blackout,
+        Self::Ambush,
+        Self::OldDisk,
+        Self::RaiseFloor,
         Self::Cut,
         Self::Isolate,
         Self::Split,
@@ -167,6 +174,7 @@ impl Kind {
         Self::SyncFails,
         Self::WritesFail,
         Self::ClockJump,
+        Self::ClockDrift,
         Self::Transfer,
         Self::Replace,
     ];
@@ -175,9 +183,10 @@ impl Kind {
     fn percent(self) -> u64 {
         match self {
             Self::Kill | Self::PowerCut => 70,
-            Self::Cut | Self::Isolate | Self::Split => 50,
+            Self::Cut | Self::Isolate | Self::Split | Self::Ambush => 50,
             Self::Blackout | Self::Latency | Self::SlowDisk | Self::Transfer => 40,
-            Self::ClockJump | Self::Replace | Self::FullDisk => 30,
+            Self::ClockJump | Self::ClockDrift | Self::Replace | Self::OldDisk => 30,
+            Self::FullDisk | Self::RaiseFloor => 30,
             Self::Loss | Self::SyncFails | Self::WritesFail => 20,
         }
     }
@@ -237,6 +246,30 @@ impl Mix {
             Kind::Blackout => Fault::Blackout {
                 down_ms: span(2_000),
                 power: rng.chance(70),
+            },
+            Kind::Ambush => Fault::Ambush {
+                when: if rng.chance(60) {
+                    When::Elected
+                } else {
+                    When::Acknowledged
+                },
+                victims: match rng.below(3) {
+                    0 => Victims::Leader,
+                    1 => Victims::Majority,
+                    _ => Victims::All,
+                },
+                step_ms: rng.below(400),
+                down_ms: 10 + rng.below(400),
+                ms: span(5_000),
+            },
+            Kind::OldDisk => Fault::OldDisk {
+                old: node(),
+                new: spares.next()?,
+            },
+            Kind::RaiseFloor => Fault::RaiseFloor,
+            Kind::ClockDrift => Fault::ClockDrift {
+                who: who(),
+                by_per_mille: i64::try_from(rng.below(400)).unwrap_or(0) - 200,
             },
             Kind::Cut => {
                 let from = rng.below(self.nodes + 1);

@@ -35,10 +35,13 @@ pub(super) async fn run(mut process: Process, plan: &Plan) {
 
 /// One bank is opened once; if nobody knows whether it was, its accounts may stay empty.
 async fn open(process: &mut Process) {
-    let balances: BTreeMap<String, i64> = (0..ACCOUNTS).map(|one| (account(one), BALANCE)).collect();
+    let balances: BTreeMap<String, i64> =
+        (0..ACCOUNTS).map(|one| (account(one), BALANCE)).collect();
     let client = process.client.clone();
     while !process.stopped() {
-        let rows = balances.keys().map(|name| (name.clone(), BALANCE.to_string()));
+        let rows = balances
+            .keys()
+            .map(|name| (name.clone(), BALANCE.to_string()));
         let commit = rows.fold(Commit::new(), |commit, (name, balance)| {
             commit.put(KEYSPACE, name, balance)
         });

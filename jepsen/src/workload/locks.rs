@@ -26,9 +26,11 @@ async fn acquire(process: &mut Process, lock: &str) -> Option<u64> {
     let client = process.client.clone();
     let mut given = None;
     let call = async {
-        let commit = Commit::new()
-            .guard_absent(KEYSPACE, lock.to_owned())
-            .put(KEYSPACE, lock.to_owned(), "held");
+        let commit = Commit::new().guard_absent(KEYSPACE, lock.to_owned()).put(
+            KEYSPACE,
+            lock.to_owned(),
+            "held",
+        );
         Ok(match client.commit(commit).await? {
             Guarded::Done(done) => {
                 given = Some(done.revision);

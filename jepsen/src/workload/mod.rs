@@ -8,6 +8,7 @@
 //! What a client does is its [`Role`], one a file; each is for some checkers.
 
 mod bank;
+mod consumers;
 mod counters;
 mod lists;
 mod locks;
@@ -80,11 +81,13 @@ pub enum Role {
     Lists,
     /// Takes locks, and uses what they protect.
     Locks,
+    /// Reads messages in a consumer group of its own, which forgets where it was now and then.
+    Consumer,
 }
 
 impl Role {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Rows,
         Self::Messages,
         Self::Reader,
@@ -93,6 +96,7 @@ impl Role {
         Self::Counters,
         Self::Lists,
         Self::Locks,
+        Self::Consumer,
     ];
 }
 
@@ -197,6 +201,7 @@ async fn work(process: Process, role: Role, plan: Arc<Plan>) {
         Role::Counters => counters::run(process).await,
         Role::Lists => lists::run(process).await,
         Role::Locks => locks::run(process).await,
+        Role::Consumer => consumers::run(process, &plan).await,
     }
 }
 

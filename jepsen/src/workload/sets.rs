@@ -47,7 +47,10 @@ async fn look(process: &mut Process, set: String) {
         let mut elements = Vec::new();
         loop {
             let page = kv.scan(scan.clone()).await?;
-            let values = page.rows.iter().map(|row| String::from_utf8_lossy(&row.value));
+            let values = page
+                .rows
+                .iter()
+                .map(|row| String::from_utf8_lossy(&row.value));
             elements.extend(values.map(|value| value.parse::<u64>().unwrap_or(u64::MAX)));
             match page.next_cursor {
                 Some(cursor) => scan = scan.cursor(cursor),

@@ -23,10 +23,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use engine_jepsen::sim::driver::Driver;
-use engine_jepsen::sim::{hunt, plant};
 use engine_jepsen::sim::run::{Played, play};
 use engine_jepsen::sim::swarm::Swarm;
 use engine_jepsen::sim::trace::Trace;
+use engine_jepsen::sim::{hunt, plant};
 use indicatif::{ProgressBar, ProgressStyle};
 use tracing_subscriber::EnvFilter;
 

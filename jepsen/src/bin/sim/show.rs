@@ -93,7 +93,9 @@ pub(crate) fn hunt(hunt: &Hunt) -> String {
             let (by, seed) = (&found.by, found.seed);
             format!("| `{name}` | {what} | {by} | {seed} | {worlds} | {simulated} | {wall:.0} |")
         }
-        None => format!("| `{name}` | {what} | **nothing** | | {worlds} | {simulated} | {wall:.0} |"),
+        None => {
+            format!("| `{name}` | {what} | **nothing** | | {worlds} | {simulated} | {wall:.0} |")
+        }
     }
 }
 
