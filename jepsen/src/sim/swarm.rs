@@ -53,7 +53,7 @@ impl Swarm {
         let mut swarm = Self {
             seed,
             nodes,
-            spares: rng.below(2),
+            spares: rng.below(3),
             parts: parts(&rng, nodes),
             partitions: 1 + u32::from(rng.chance(60)) * 3,
             options: options(&rng),
@@ -247,21 +247,7 @@ impl Mix {
                 down_ms: span(2_000),
                 power: rng.chance(70),
             },
-            Kind::Ambush => Fault::Ambush {
-                when: if rng.chance(60) {
-                    When::Elected
-                } else {
-                    When::Acknowledged
-                },
-                victims: match rng.below(3) {
-                    0 => Victims::Leader,
-                    1 => Victims::Majority,
-                    _ => Victims::All,
-                },
-                step_ms: rng.below(400),
-                down_ms: 10 + rng.below(400),
-                ms: span(5_000),
-            },
+            Kind::Ambush => ambush(rng),
             Kind::OldDisk => Fault::OldDisk {
                 old: node(),
                 new: spares.next()?,
@@ -269,18 +255,9 @@ impl Mix {
             Kind::RaiseFloor => Fault::RaiseFloor,
             Kind::ClockDrift => Fault::ClockDrift {
                 who: who(),
-                by_per_mille: i64::try_from(rng.below(400)).unwrap_or(0) - 200,
+                by_per_mille: signed(rng, 200),
             },
-            Kind::Cut => {
-                let from = rng.below(self.nodes + 1);
-                let to = 1 + (from + rng.below(self.nodes - 1)) % self.nodes;
-                Fault::Cut {
-                    from,
-                    to,
-                    one_way: rng.chance(50),
-                    ms: span(6_000),
-                }
-            }
+            Kind::Cut => self.cut(rng),
             Kind::Isolate => Fault::Isolate {
                 who: who(),
                 hold: rng.chance(50),
@@ -316,19 +293,53 @@ impl Mix {
                 who: who(),
                 ms: span(1_000),
             },
-            Kind::ClockJump => {
-                let far = i64::try_from(rng.below(120_000)).unwrap_or(0);
-                Fault::ClockJump {
-                    who: who(),
-                    by_ms: if rng.chance(50) { far } else { -far },
-                }
-            }
+            Kind::ClockJump => Fault::ClockJump {
+                who: who(),
+                by_ms: signed(rng, 120_000),
+            },
             Kind::Transfer => Fault::Transfer { to: node() },
             Kind::Replace => Fault::Replace {
                 old: node(),
                 new: spares.next()?,
             },
         })
+    }
+}
+
+impl Mix {
+    /// Of a link between two nodes, or between the clients and a node.
+    fn cut(&self, rng: &SeededRng) -> Fault {
+        let from = rng.below(self.nodes + 1);
+        Fault::Cut {
+            from,
+            to: 1 + (from + rng.below(self.nodes - 1)) % self.nodes,
+            one_way: rng.chance(50),
+            ms: 100 + rng.below(6_000),
+        }
+    }
+}
+
+/// A number below `max`, or its negative.
+fn signed(rng: &SeededRng, max: u64) -> i64 {
+    let far = i64::try_from(rng.below(max)).unwrap_or(0);
+    if rng.chance(50) { far } else { -far }
+}
+
+fn ambush(rng: &SeededRng) -> Fault {
+    Fault::Ambush {
+        when: if rng.chance(60) {
+            When::Elected
+        } else {
+            When::Acknowledged
+        },
+        victims: match rng.below(3) {
+            0 => Victims::Leader,
+            1 => Victims::Majority,
+            _ => Victims::All,
+        },
+        step_ms: rng.below(400),
+        down_ms: 10 + rng.below(400),
+        ms: 100 + rng.below(5_000),
     }
 }
 
