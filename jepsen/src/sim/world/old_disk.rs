@@ -1,8 +1,9 @@
 //! A disk that is put back from an old copy, and old revisions that are given up.
 //!
 //! Two starts lie between: a node that comes back as the start after the copy is then older than
-//! the one that all know. The copy is put back only when the other nodes have on their disks all that this one has, and
-//! the cluster knows of its present start: else a right cluster could lose something, too.
+//! the one that all know. The copy is put back only when the other nodes have on their disks all
+//! that this one has, and the cluster knows of its present start: else a right cluster could lose
+//! something, too.
 
 use std::sync::Arc;
 
