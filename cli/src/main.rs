@@ -20,6 +20,11 @@ use clap::Parser as _;
 use crate::args::Cli;
 use crate::output::Output;
 
+const _: () = assert!(
+    !engine::planted::IS_COMPILED,
+    "bugs on purpose are for `sim` alone"
+);
+
 fn main() -> ExitCode {
     // Usage errors and --help end here, with clap's own code 2 or 0.
     let cli = Cli::parse();

@@ -18,6 +18,7 @@ use tonic::{Response, Status};
 use crate::client::{ClientOptions, MESSAGE_BYTES_MAX};
 use crate::error::{Certainty, Error, Result};
 use crate::leader::{Leader, To, moves_on};
+use crate::planted::{Planted, on};
 use crate::retry::{Backoff, Decision, Repeat, decide};
 use crate::session::{Sessions, Ticket};
 
@@ -158,6 +159,9 @@ impl Calls {
             };
             if Instant::now() + pause >= deadline {
                 return Err(settle(error, repeat, doubted));
+            }
+            if on(Planted::OtherNumber) {
+                ticket = None;
             }
             last = Some(settle(error, repeat, false));
             sleep(pause).await;

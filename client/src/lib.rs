@@ -75,6 +75,9 @@ mod retry;
 mod session;
 mod topics;
 
+#[doc(hidden)]
+pub mod planted;
+
 pub use client::{Client, ClientOptions};
 pub use cluster::{Cluster, DiskStatus, GroupStatus, Member, NodeAnswer, NodeMetrics, NodeStatus};
 pub use commit::{Commit, Committed, Condition, GuardFailed, Guarded, OpResult};

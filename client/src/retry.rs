@@ -19,6 +19,7 @@
 use std::time::Duration;
 
 use crate::error::{Certainty, Error, reason};
+use crate::planted::{Planted, on};
 
 /// What sending a request twice may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +50,7 @@ pub(crate) fn decide(repeat: Repeat, error: &Error, doubted: bool) -> Decision {
     if error.certainty() == Certainty::Unknown {
         // A mistake in a program is made again by the next try.
         let mistake = error.is(reason::INTERNAL) || error.is(reason::BAD_ANSWER);
-        return if repeat == Repeat::Harmful || mistake {
+        return if (repeat == Repeat::Harmful && !on(Planted::HarmfulResend)) || mistake {
             Decision::GiveUp
         } else {
             Decision::ResendLater

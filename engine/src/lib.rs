@@ -50,6 +50,9 @@ pub mod cache;
 
 pub mod inspect;
 
+#[doc(hidden)]
+pub mod planted;
+
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;

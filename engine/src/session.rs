@@ -20,6 +20,7 @@ use crate::limits::{
     SESSION_IDLE_MS_MAX, SESSION_OUTCOME_BYTES_MAX, SESSION_REQUESTS_MAX, SESSIONS_MAX,
     TICK_EXPIRES_MAX,
 };
+use crate::planted::{Planted, on};
 
 /// How exactly the expiry order follows the last use: an update costs two tree operations, so
 /// it is made at most once in this time.
@@ -111,7 +112,9 @@ impl Sessions {
             let forgotten = std::mem::replace(&mut session.outcomes, kept);
             self.outcome_bytes -= forgotten.values().map(cost).sum::<usize>();
         }
-        if let Some(outcome) = session.outcomes.get(&request.number) {
+        if let Some(outcome) = session.outcomes.get(&request.number)
+            && !on(Planted::Reexecute)
+        {
             return Admission::Known(outcome.clone());
         }
         if request.number < session.acked_below {
@@ -178,6 +181,10 @@ impl Sessions {
                 .u64(session.used_ms)
                 .u64(session.noted_ms)
                 .u64(session.acked_below);
+            if on(Planted::ForgottenOutcomes) {
+                out.count(0);
+                continue;
+            }
             out.count(session.outcomes.len());
             for (number, outcome) in &session.outcomes {
                 out.u64(*number).bytes(outcome);

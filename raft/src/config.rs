@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use engine::env::Env;
 use engine::ids::{ClusterId, GroupId, NodeId};
+use engine::planted::{Planted, on};
 use engine_proto::Dialer;
 use openraft::{Config, SnapshotPolicy};
 
@@ -99,7 +100,7 @@ impl Timings {
             enable_pre_vote: Some(true),
             // A leader sends entries before its own disk has them. Restarted in its old term, it
             // would write other entries under the ids that its followers hold already.
-            enable_leader_restore: Some(false),
+            enable_leader_restore: Some(on(Planted::ResumedTerm)),
             ..Config::default()
         };
         let config = config

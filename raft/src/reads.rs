@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::ids::LogIndex;
+use engine::planted::{Planted, on};
 use openraft::ReadPolicy;
 use openraft::errors::{LinearizableReadError, RaftError};
 use tokio::sync::Mutex;
@@ -36,6 +37,15 @@ pub(crate) struct Shared {
     last: Mutex<(u64, LogIndex)>,
     /// The number of the last question that has begun.
     begun: std::sync::atomic::AtomicU64,
+    /// Whether any caller was answered.
+    answered: std::sync::atomic::AtomicBool,
+}
+
+impl Shared {
+    /// Whether any caller was answered.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.answered.load(std::sync::atomic::Ordering::Relaxed)
+    }
 }
 
 /// Waits until a local read sees everything acknowledged before this call.
@@ -54,7 +64,11 @@ pub(crate) async fn barrier(group: &Group) -> Result<()> {
         }
     };
     match timeout(group.timings.request, wait).await {
-        Ok(result) => result,
+        Ok(result) => {
+            let answered = &group.read_index.answered;
+            answered.fetch_or(result.is_ok(), std::sync::atomic::Ordering::Relaxed);
+            result
+        }
         Err(_) => Err(Error::NoQuorum),
     }
 }
@@ -70,6 +84,9 @@ pub(crate) async fn watch_recovery(group: Arc<Group>) {
 
 /// The index that a read on the leader must have seen; a quorum has confirmed the leader.
 pub(crate) async fn leader_index(group: &Group) -> Result<LogIndex> {
+    if on(Planted::SkipReadIndex) && group.leads() {
+        return Ok(group.view.applied().map_or(LogIndex(0), |id| id.index));
+    }
     match group.raft.get_read_linearizer(ReadPolicy::ReadIndex).await {
         Ok(linearizer) => Ok(engine_index(linearizer.read_log_id().index())),
         Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(forward))) => {
@@ -83,6 +100,9 @@ pub(crate) async fn leader_index(group: &Group) -> Result<LogIndex> {
 }
 
 async fn wait_recovered(group: &Group) -> Result<()> {
+    if on(Planted::SkipRecoveryGate) {
+        return Ok(());
+    }
     let mut recovered = group.recovered.subscribe();
     match recovered.wait_for(|recovered| *recovered).await {
         Ok(_) => Ok(()),
@@ -91,7 +111,7 @@ async fn wait_recovered(group: &Group) -> Result<()> {
 }
 
 async fn applied(group: &Group, index: LogIndex) -> Result<()> {
-    if group.view.wait_applied(index).await {
+    if on(Planted::SkipWaitApplied) || group.view.wait_applied(index).await {
         Ok(())
     } else {
         Err(Error::ShuttingDown)
@@ -104,7 +124,7 @@ async fn index(group: &Group) -> Result<LogIndex> {
 
     let begun = group.read_index.begun.load(Ordering::Acquire);
     let mut last = group.read_index.last.lock().await;
-    if last.0 > begun {
+    if last.0 > begun || (on(Planted::OldReadIndex) && last.0 > 0 && last.0 == begun) {
         return Ok(last.1);
     }
     let number = group.read_index.begun.fetch_add(1, Ordering::AcqRel) + 1;

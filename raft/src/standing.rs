@@ -16,6 +16,8 @@ pub struct Standing {
     pub leads: bool,
     /// Whether its state is again at least what it was before its last stop.
     pub recovered: bool,
+    /// Whether it has answered a read that is not local, since it started.
+    pub has_read: bool,
     /// The last entry known to be committed.
     pub committed: Option<LogId>,
     /// The last entry applied.
@@ -46,6 +48,7 @@ impl Standing {
             term: Term(metrics.current_term),
             leads: metrics.state == ServerState::Leader,
             recovered: *group.recovered.borrow(),
+            has_read: group.read_index.has_answered(),
             committed: metrics.local_committed.map(engine_log_id),
             applied: state.applied,
             checkpoint: state.checkpoint,

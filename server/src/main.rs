@@ -13,6 +13,11 @@ struct Arguments {
     node: NodeArgs,
 }
 
+const _: () = assert!(
+    !engine::planted::IS_COMPILED,
+    "bugs on purpose are for `sim` alone"
+);
+
 #[tokio::main]
 async fn main() -> ExitCode {
     match serve(Arguments::parse().node).await {

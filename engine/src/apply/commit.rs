@@ -13,6 +13,7 @@ use crate::command::{Commit, NewMessage, Op, OpResult, Outcome, Refusal, RowRef}
 use crate::error::Result;
 use crate::ids::{KeyspaceId, Offset, PartitionId, Revision};
 use crate::limits::{COMMIT_RANGES_MAX, CONSUMER_GROUPS_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::planted::{Planted, on};
 use crate::queue::{PartitionRef, StoredMessage};
 use crate::session::Admission;
 use crate::store::{KeyRange, NewRow, Row, RowWrite};
@@ -280,6 +281,9 @@ impl Apply<'_> {
                 results,
             });
         }
+        if on(Planted::HalfCommit) && changed {
+            writes.clear();
+        }
         self.write(revision, &writes, &deleted)?;
         self.state.revision = revision;
         Ok(Outcome::Committed { revision, results })
@@ -312,7 +316,7 @@ impl Apply<'_> {
         for range in deleted {
             self.rows.invalidate_range(self.group, range, revision);
         }
-        for write in writes {
+        for write in writes.iter().filter(|_| !on(Planted::StaleCache)) {
             self.rows.invalidate(self.group, &write.key, revision);
         }
         Ok(())
@@ -387,6 +391,7 @@ impl Apply<'_> {
     pub(super) fn newest(&self, key: &[u8]) -> Result<Option<Row>> {
         match self.rows.get(self.group, key) {
             Some(row) => Ok(Some(row)),
+            None if on(Planted::LocalApply) => Ok(None),
             None => self.store.get(key, Revision(u64::MAX)),
         }
     }

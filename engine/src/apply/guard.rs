@@ -3,10 +3,14 @@
 use super::Apply;
 use crate::command::{Guard, Refusal};
 use crate::error::Result;
+use crate::planted::{Planted, on};
 
 impl Apply<'_> {
     /// The first guard that does not hold, as a refusal.
     pub(super) fn check_guards(&self, guards: &[Guard]) -> Result<Result<(), Refusal>> {
+        if on(Planted::SkipGuards) {
+            return Ok(Ok(()));
+        }
         for (place, guard) in guards.iter().enumerate() {
             let (Guard::Exists(row)
             | Guard::Absent(row)

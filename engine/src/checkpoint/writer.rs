@@ -10,6 +10,7 @@ use crate::env::vfs::OpenMode;
 use crate::env::{Env, File};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{DELETED_RANGES_MAX, KEY_BYTES_MAX, SESSION_OUTCOME_BYTES_MAX};
+use crate::planted::{Planted, on};
 use crate::queue::file_path;
 use crate::store::{InstalledTable, Lsm, blob_file_name, decode_deleted, table_file_name};
 
@@ -159,7 +160,9 @@ impl CheckpointWriter {
     }
 
     fn seal(&mut self) -> Result<()> {
-        if let Some((_, _, Some(file))) = self.current.take() {
+        if let Some((_, _, Some(file))) = self.current.take()
+            && !on(Planted::InstallNotSynced)
+        {
             file.sync_data()
                 .map_err(|source| Error::io("sync a received checkpoint", source))?;
         }

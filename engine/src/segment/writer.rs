@@ -17,6 +17,7 @@ use super::write::{Done, Write};
 use super::written::Written;
 use crate::env::{Job, Step};
 use crate::ids::{GroupId, LogId, LogIndex, Term};
+use crate::planted::{Planted, ignored, on};
 use crate::{Error, ErrorKind, Result};
 
 /// How long a disk without room is left alone before it is asked again.
@@ -309,6 +310,7 @@ impl Writer {
                 self.written.entry(group, index, segment);
                 SettledWrite::Entry(index, Place { segment, offset })
             }
+            Write::Vote(_) if on(Planted::LostVote) => SettledWrite::Other,
             Write::Vote(vote) => {
                 put(Kind::Vote, LogId::default(), &vote);
                 self.written.vote(group, vote);
@@ -316,7 +318,9 @@ impl Writer {
             }
             Write::TruncateAfter(index) => {
                 let term = Term(0);
-                put(Kind::TruncateAfter, LogId { term, index }, &[]);
+                if !on(Planted::LostTruncation) {
+                    put(Kind::TruncateAfter, LogId { term, index }, &[]);
+                }
                 self.written.truncate_after(group, index);
                 SettledWrite::Other
             }
@@ -346,7 +350,10 @@ impl Writer {
             "frames were checked to fit into the segment"
         );
         self.current.write_at(&self.buffer, self.start)?;
-        self.current.sync()?;
+        if !on(Planted::AckBeforeSync) {
+            let synced = self.current.sync();
+            synced.or_else(|error| ignored(Planted::IgnoreFailedSync, error))?;
+        }
         self.start = end.offset;
         self.durable = end;
         Ok(())

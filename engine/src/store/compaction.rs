@@ -28,6 +28,7 @@ use super::table::{Fill, Properties, Table, TableWriter, WrittenTable};
 use super::version::{LEVELS, Level, Levels, Tables, Version, table_of, tables_within};
 use crate::Result;
 use crate::ids::Revision;
+use crate::planted::{Planted, on};
 
 /// Most bytes of rows that one [`compact_step`](super::Store::compact_step) merges.
 pub const STEP_BYTES: usize = 4 << 20;
@@ -340,7 +341,7 @@ impl Compaction {
             let mut deeper = self.deeper.iter();
             deeper.any(|level| table_of(level, &self.last_key).is_some())
         };
-        !(tombstone && self.floor_passed) || hides_something()
+        !(tombstone && self.floor_passed) || (hides_something() && !on(Planted::LostTombstone))
     }
 }
 

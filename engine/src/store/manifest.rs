@@ -38,6 +38,7 @@ use super::version::LEVELS;
 use crate::codec::{DecodeError, Decoder, Encoder};
 use crate::env::vfs::OpenMode;
 use crate::env::{Env, File, Rng, Vfs};
+use crate::planted::{Planted, on};
 use crate::{Error, ErrorKind, Result};
 
 const MAGIC: &[u8; 8] = b"ENGMANIF";
@@ -530,6 +531,9 @@ impl LogFile {
     }
 
     fn sync(&self) -> Result<()> {
+        if on(Planted::ManifestNotSynced) {
+            return Ok(());
+        }
         self.file
             .sync_data()
             .map_err(|e| Error::io(format!("sync manifest {}", self.path.display()), e))
@@ -642,6 +646,9 @@ fn remove_if_there(vfs: &Arc<dyn Vfs>, path: &Path) -> Result<()> {
 }
 
 pub(super) fn sync_dir(vfs: &Arc<dyn Vfs>, dir: &Path) -> Result<()> {
+    if on(Planted::StoreFolderNotSynced) {
+        return Ok(());
+    }
     vfs.sync_dir(dir)
         .map_err(|e| Error::io(format!("sync folder {}", dir.display()), e))
 }

@@ -7,6 +7,7 @@
 //! set            every acknowledged element stays
 //! counter        a count lies between what must and what may have been added
 //! queue          messages: nothing lost, invented, doubled, moved or seen in another order
+//! consumer       a consumer group goes on behind what it has dealt with, and not further
 //! atomic         a commit's row and message are both there, or neither
 //! exactly_once   a request takes effect once, and a resend answers the same
 //! order          whoever began later has the higher revision
@@ -27,6 +28,7 @@
 pub mod atomic;
 pub mod bank;
 pub mod cache;
+pub mod consumer;
 pub mod counter;
 pub mod exactly_once;
 mod flow;
@@ -56,6 +58,7 @@ pub fn check(history: &History) -> Vec<Report> {
         set::check(history),
         counter::check(history),
         queue::check(history),
+        consumer::check(history),
         atomic::check(history),
         exactly_once::check(history),
         order::check(history),

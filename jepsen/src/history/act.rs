@@ -72,6 +72,27 @@ pub enum Act {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         node: Option<u64>,
     },
+    /// A member of a consumer group has dealt with a message.
+    Handle {
+        /// The consumer group; only one process at a time is its member.
+        consumer_group: String,
+        /// The partition.
+        partition: u32,
+        /// The message's offset.
+        offset: u64,
+    },
+    /// Records for a consumer group how far it has come in all partitions.
+    CommitOffsets {
+        /// The consumer group.
+        consumer_group: String,
+    },
+    /// A member of a consumer group asks where to go on; the answer's place tells.
+    Resume {
+        /// The consumer group.
+        consumer_group: String,
+        /// The partition.
+        partition: u32,
+    },
     /// Appends to lists and reads lists, in one transaction.
     Txn {
         /// In the order in which they take effect.
@@ -175,6 +196,7 @@ impl Act {
             | Self::Delete { .. }
             | Self::Produce { .. }
             | Self::Commit { .. }
+            | Self::CommitOffsets { .. }
             | Self::Open { .. }
             | Self::Transfer { .. }
             | Self::Add { .. }
@@ -188,6 +210,8 @@ impl Act {
             | Self::LocalRead { .. }
             | Self::Scan
             | Self::Fetch { .. }
+            | Self::Handle { .. }
+            | Self::Resume { .. }
             | Self::Balances
             | Self::Elements { .. }
             | Self::Count { .. }

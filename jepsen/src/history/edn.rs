@@ -77,6 +77,26 @@ fn function_and_value(op: &Op) -> (&'static str, String) {
         Act::Fetch { partition, .. } => {
             ("poll", format!("[[:poll {{{partition} {}}}]]", all(found)))
         }
+        Act::Handle {
+            consumer_group,
+            partition,
+            offset,
+        } => (
+            "handle",
+            pair(consumer_group, &format!("[{partition} {offset}]")),
+        ),
+        Act::CommitOffsets { consumer_group } => ("commit-offsets", text(consumer_group)),
+        Act::Resume {
+            consumer_group,
+            partition,
+        } => {
+            let next = answer.and_then(|answer| answer.place);
+            let next = next.map_or("nil".to_owned(), |next| next.offset.to_string());
+            (
+                "resume",
+                pair(consumer_group, &format!("[{partition} {next}]")),
+            )
+        }
         Act::Txn { steps } => ("txn", transaction(steps, found)),
         Act::Open { balances } => ("open", map(balances.iter())),
         Act::Transfer { from, to, amount } => (

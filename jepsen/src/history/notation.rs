@@ -8,6 +8,7 @@
 //!
 //! rows      put K V · cas K OLD NEW · del K · read K · cached K · local K · scan -> K=V*VERSION …
 //! messages  send KEY SEQ -> pPART:OFFSET · commit ROW KEY SEQ · poll PART OFFSET [nNODE] -> OFFSET:KEY.SEQ … end N
+//! consumers handle G PART OFFSET · offsets G · resume G PART -> pPART:OFFSET
 //! lists     txn x+1 x -> [1]
 //! bank      open a=5 b=5 · move FROM TO AMOUNT · total -> a=4 b=6
 //! sets      add S E · elements S -> [1,2]        counters  inc C BY · count C -> 3
@@ -27,6 +28,7 @@ pub(crate) const EVERYTHING: &str = "
     1 txn x+1 y x -> [] [1]; 1 open a=5 b=-5 -> ok; 1 move a b 2 -> ok; 1 total -> a=3 b=-3
     1 add s 1 -> ok; 1 elements s -> [1]; 1 inc c -2 -> ok; 1 count c -> -2; 1 lock l -> 7
     1 unlock l 7 -> ok; 1 lease l -> 8; 1 use l 8 -> ok; 9 fault kill -> ok; 9 heal -> ok; +50
+    3 resume g 0 -> p0:0; 3 handle g 0 0 -> ok; 3 offsets g -> ok
     4 scan -> r=2*1; 4 poll 1 0 -> end 0; 5 txn x y+1";
 
 /// Reads the notation. What is no history is a mistake of the test, so it panics.
@@ -128,6 +130,18 @@ fn act(words: &[&str]) -> Act {
             partition: number(words[1]),
             offset: number(words[2]),
             node: words.get(3).map(|node| number(&node[1..])),
+        },
+        "handle" => Act::Handle {
+            consumer_group: text(1),
+            partition: number(words[2]),
+            offset: number(words[3]),
+        },
+        "offsets" => Act::CommitOffsets {
+            consumer_group: text(1),
+        },
+        "resume" => Act::Resume {
+            consumer_group: text(1),
+            partition: number(words[2]),
         },
         "txn" => Act::Txn {
             steps: words[1..].iter().map(|word| step(word)).collect(),

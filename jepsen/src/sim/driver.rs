@@ -25,6 +25,8 @@ pub struct Driver {
     pub faults: Duration,
     /// How many worlds at a time.
     pub jobs: usize,
+    /// The bug on purpose that all worlds have.
+    pub plant: Option<String>,
 }
 
 impl Driver {
@@ -38,6 +40,9 @@ impl Driver {
             .args(["--seed", &seed.to_string()])
             .args(["--faults", &self.faults.as_secs().to_string()])
             .args(["--output", "json"]);
+        if let Some(plant) = &self.plant {
+            command.args(["--plant", plant]);
+        }
         if !without.is_empty() {
             command.args(["--without", &list(without)]);
         }

@@ -21,6 +21,28 @@ pub enum Who {
     Leader,
 }
 
+/// A moment at which a power cut hurts most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum When {
+    /// A new leader has been seen.
+    Elected,
+    /// A write has been acknowledged.
+    Acknowledged,
+}
+
+/// Whose power an ambush cuts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Victims {
+    /// The leader's.
+    Leader,
+    /// That of a majority, the leader among them.
+    Majority,
+    /// Everybody's.
+    All,
+}
+
 /// Something that goes wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "fault", rename_all = "snake_case")]
@@ -48,6 +70,29 @@ pub enum Fault {
         /// Whether the power goes too.
         power: bool,
     },
+    /// The power goes in the very tick in which something has happened, while disks are slow.
+    Ambush {
+        /// What has happened.
+        when: When,
+        /// Whose power goes.
+        victims: Victims,
+        /// Each step of all nodes' jobs takes up to so long until then.
+        step_ms: u64,
+        /// How long they stay down.
+        down_ms: u64,
+        /// How long the moment is waited for.
+        ms: u64,
+    },
+    /// A node's disk is put back from a copy that was made before its last start; once the node
+    /// has refused it, another node takes its place.
+    OldDisk {
+        /// The one that goes.
+        old: u64,
+        /// The one that comes.
+        new: u64,
+    },
+    /// Old revisions are given up, so that compaction drops what only they could see.
+    RaiseFloor,
     /// Two nodes cannot speak; with node 0, the clients and a node.
     Cut {
         /// From here…
@@ -118,6 +163,13 @@ pub enum Fault {
         who: Who,
         /// How long.
         ms: u64,
+    },
+    /// The wall clock runs at another speed.
+    ClockDrift {
+        /// Whose.
+        who: Who,
+        /// By so many thousandths faster; negative is slower.
+        by_per_mille: i64,
     },
     /// The wall clock jumps.
     ClockJump {

@@ -14,7 +14,7 @@ use engine::env::rng::SeededRng;
 use engine::env::vfs::sim::SimVfs;
 use engine::env::workers::SteppedWorkers;
 use engine::env::{Env, Vfs};
-use engine::ids::NodeId;
+use engine::ids::{Boot, NodeId};
 use engine_raft::Node;
 use engine_server::{AdmissionLimits, BootstrapMember, Bound, ServerConfig, World};
 use parking_lot::Mutex;
@@ -38,6 +38,12 @@ pub(super) struct Machine {
 
 struct State {
     disk: SimVfs,
+    /// A copy of the disk, made while the process ran.
+    copy: Option<SimVfs>,
+    /// The start in which the copy was made.
+    copied_in: Option<Boot>,
+    /// Who takes this node's place, once its disk is an old copy.
+    successor: Option<u64>,
     life: u64,
     phase: Phase,
     workers: Option<SteppedWorkers>,
@@ -64,6 +70,9 @@ impl Machine {
             trace: trace.clone(),
             state: Mutex::new(State {
                 disk: SimVfs::new(seed),
+                copy: None,
+                copied_in: None,
+                successor: None,
                 life: 0,
                 phase: Phase::Down,
                 workers: None,
@@ -192,6 +201,42 @@ impl Machine {
             workers.abandon();
         }
         remains
+    }
+
+    /// Makes a copy of the disk as it is.
+    pub(super) fn keep_copy(&self) {
+        let Some(node) = self.node() else {
+            return;
+        };
+        let mut state = self.state.lock();
+        state.copied_in = Some(node.status().boot);
+        state.copy = Some(state.disk.moment().killed(self.swarm.seed ^ self.id));
+    }
+
+    /// How often the running process's disk has been started from since the copy was made.
+    pub(super) fn starts_since_copy(&self) -> u64 {
+        let now = self.node().map(|node| node.status().boot);
+        let copied_in = self.state.lock().copied_in;
+        now.zip(copied_in).map_or(0, |(now, then)| now.0 - then.0)
+    }
+
+    /// Puts the copy back in place of the disk, for ever.
+    pub(super) fn put_back_copy(&self, successor: u64) {
+        let mut state = self.state.lock();
+        if let Some(copy) = state.copy.take() {
+            state.disk = copy;
+            state.successor = Some(successor);
+        }
+    }
+
+    /// Whether the disk is an old copy.
+    pub(super) fn is_old(&self) -> bool {
+        self.successor().is_some()
+    }
+
+    /// Who takes this node's place, if its disk is an old copy.
+    pub(super) fn successor(&self) -> Option<u64> {
+        self.state.lock().successor
     }
 
     /// The machine's disk after a kill: as the process left it.

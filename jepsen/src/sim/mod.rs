@@ -41,3 +41,6 @@ pub mod report;
 pub mod run;
 
 pub mod driver;
+
+pub mod hunt;
+pub mod plant;

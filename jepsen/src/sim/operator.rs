@@ -4,7 +4,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use engine::command::Command;
+use engine::ids::{GroupId, Revision};
 use engine_client::{Client, ClientOptions, Error};
+use engine_raft::Node;
 use parking_lot::Mutex;
 use tokio::time::sleep;
 
@@ -18,16 +21,24 @@ pub(super) const HOST: &str = "operator";
 /// How long one step of an order is tried.
 const DEADLINE: Duration = Duration::from_secs(5);
 
+/// How often the replacement of a lost node is tried, and the pause between.
+const RETIRE_TRIES: u32 = 200;
+const RETIRE_PAUSE: Duration = Duration::from_millis(300);
+
 /// How often the desk is looked at.
 const LOOK: Duration = Duration::from_millis(10);
 
 /// What the operator shall do.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Order {
     /// Make this node the leader.
     Transfer { to: u64 },
     /// Give `new` a vote, then take out `old`.
     Replace { old: u64, new: u64 },
+    /// The same, again and again until it is done: the old node is lost.
+    Retire { old: u64, new: u64 },
+    /// Give up older revisions than this. Clients cannot: this node is told.
+    RaiseFloor { node: Node, revision: Revision },
 }
 
 /// Where orders are left.
@@ -96,6 +107,22 @@ async fn carry_out(client: &Client, order: Order, orders: &Orders, trace: &Trace
     match order {
         Order::Transfer { to } => {
             told("transfer", cluster.transfer_leader(to).await);
+        }
+        Order::RaiseFloor { node, revision } => {
+            let raised = node.propose(GroupId(0), Command::RaiseFloor { revision });
+            let text = format!("raise the floor: {:?}", raised.await.is_ok());
+            trace.note("operator", HOST, text.as_bytes());
+        }
+        Order::Retire { old, new } => {
+            for _ in 0..RETIRE_TRIES {
+                let (peer, own) = (address(new, PEER_PORT), address(new, CLIENT_PORT));
+                told("add", cluster.add_learner(new, peer, own).await);
+                told("promote", cluster.promote(new).await);
+                if told("remove", cluster.remove(old).await) {
+                    return;
+                }
+                sleep(RETIRE_PAUSE).await;
+            }
         }
         Order::Replace { old, new } => {
             let (peer, own) = (address(new, PEER_PORT), address(new, CLIENT_PORT));

@@ -96,13 +96,12 @@ async fn work(swarm: &Swarm, progress: &Progress, trace: &Trace) -> anyhow::Resu
         .map(|id| address(id, CLIENT_PORT))
         .collect();
     let plan = Plan {
-        clients: swarm.clients,
+        parts: swarm.parts.clone(),
         deadline: DEADLINE,
         keyspace: KEYSPACE.to_owned(),
         topic: TOPIC.to_owned(),
         partitions: swarm.partitions,
         dialer: dialer.clone(),
-        faithful: swarm.faithful,
         seeds: seeds.clone(),
     };
     let workload = Workload::start(plan).await?;

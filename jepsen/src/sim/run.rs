@@ -161,6 +161,7 @@ impl Play {
             |play, _| {
                 play.ticks.is_multiple_of(100)
                     && play.world.orders.is_idle()
+                    && !play.world.has_old_node()
                     && agree(&play.world.nodes(), &play.world.members())
             },
         )?;
@@ -227,6 +228,7 @@ impl Play {
             let line = serde_json::to_string(op).unwrap_or_default();
             self.trace.note("op", "clients", line.as_bytes());
         }
+        self.world.spring(&ops);
         let nodes = self.world.nodes();
         for node in &nodes {
             self.note(node);

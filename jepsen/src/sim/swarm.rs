@@ -10,7 +10,8 @@ use engine::Options;
 use engine::env::rng::{Rng as _, SeededRng};
 use engine_raft::Timings;
 
-use super::fault::{Fault, Planned, Who};
+use super::fault::{Fault, Planned, Victims, When, Who};
+use crate::workload::{Part, Role};
 
 /// One world's settings.
 #[derive(Clone, Debug)]
@@ -21,10 +22,8 @@ pub struct Swarm {
     pub nodes: u64,
     /// Nodes that wait to be added.
     pub spares: u64,
-    /// Clients.
-    pub clients: u64,
-    /// How many of them keep to one node each.
-    pub faithful: u64,
+    /// What each client does.
+    pub parts: Vec<Part>,
     /// Partitions of their topic.
     pub partitions: u32,
     /// Every node's sizes and budgets.
@@ -54,9 +53,8 @@ impl Swarm {
         let mut swarm = Self {
             seed,
             nodes,
-            spares: rng.below(2),
-            clients: 2 + rng.below(7),
-            faithful: rng.below(6),
+            spares: rng.below(3),
+            parts: parts(&rng, nodes),
             partitions: 1 + u32::from(rng.chance(60)) * 3,
             options: options(&rng),
             timings: Timings {
@@ -80,6 +78,28 @@ impl Swarm {
         self.schedule
             .retain(|_| place.next().is_some_and(|place| !without.contains(&place)));
     }
+}
+
+/// A writer of each kind, a reader at each node that stays there whoever leads, and some more
+/// clients of any kind.
+fn parts(rng: &SeededRng, nodes: u64) -> Vec<Part> {
+    let nodes = usize::try_from(nodes).unwrap_or(usize::MAX);
+    let more = 1 + rng.index(6);
+    let drawn = (0..more).filter_map(|_| Role::ALL.get(rng.index(Role::ALL.len())).copied());
+    let mut parts: Vec<Part> = [Role::Rows, Role::Messages]
+        .into_iter()
+        .chain(drawn)
+        .map(|role| Part {
+            role,
+            node: rng.chance(35).then(|| rng.index(nodes)),
+            numbered: rng.chance(75),
+        })
+        .collect();
+    parts.extend((0..nodes).map(|node| Part {
+        node: Some(node),
+        ..Part::new(Role::Reader)
+    }));
+    parts
 }
 
 /// Everything tiny, so that segments turn, tables are flushed and checkpoints are made often.
@@ -118,6 +138,9 @@ enum Kind {
     Kill,
     PowerCut,
     Blackout,
+    Ambush,
+    OldDisk,
+    RaiseFloor,
     Cut,
     Isolate,
     Split,
@@ -128,15 +151,19 @@ enum Kind {
     SyncFails,
     WritesFail,
     ClockJump,
+    ClockDrift,
     Transfer,
     Replace,
 }
 
 impl Kind {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 19] = [
         Self::Kill,
         Self::PowerCut,
         Self::Blackout,
+        Self::Ambush,
+        Self::OldDisk,
+        Self::RaiseFloor,
         Self::Cut,
         Self::Isolate,
         Self::Split,
@@ -147,6 +174,7 @@ impl Kind {
         Self::SyncFails,
         Self::WritesFail,
         Self::ClockJump,
+        Self::ClockDrift,
         Self::Transfer,
         Self::Replace,
     ];
@@ -155,9 +183,10 @@ impl Kind {
     fn percent(self) -> u64 {
         match self {
             Self::Kill | Self::PowerCut => 70,
-            Self::Cut | Self::Isolate | Self::Split => 50,
+            Self::Cut | Self::Isolate | Self::Split | Self::Ambush => 50,
             Self::Blackout | Self::Latency | Self::SlowDisk | Self::Transfer => 40,
-            Self::ClockJump | Self::Replace | Self::FullDisk => 30,
+            Self::ClockJump | Self::ClockDrift | Self::Replace | Self::OldDisk => 30,
+            Self::FullDisk | Self::RaiseFloor => 30,
             Self::Loss | Self::SyncFails | Self::WritesFail => 20,
         }
     }
@@ -218,16 +247,17 @@ impl Mix {
                 down_ms: span(2_000),
                 power: rng.chance(70),
             },
-            Kind::Cut => {
-                let from = rng.below(self.nodes + 1);
-                let to = 1 + (from + rng.below(self.nodes - 1)) % self.nodes;
-                Fault::Cut {
-                    from,
-                    to,
-                    one_way: rng.chance(50),
-                    ms: span(6_000),
-                }
-            }
+            Kind::Ambush => ambush(rng),
+            Kind::OldDisk => Fault::OldDisk {
+                old: node(),
+                new: spares.next()?,
+            },
+            Kind::RaiseFloor => Fault::RaiseFloor,
+            Kind::ClockDrift => Fault::ClockDrift {
+                who: who(),
+                by_per_mille: signed(rng, 200),
+            },
+            Kind::Cut => self.cut(rng),
             Kind::Isolate => Fault::Isolate {
                 who: who(),
                 hold: rng.chance(50),
@@ -263,19 +293,53 @@ impl Mix {
                 who: who(),
                 ms: span(1_000),
             },
-            Kind::ClockJump => {
-                let far = i64::try_from(rng.below(120_000)).unwrap_or(0);
-                Fault::ClockJump {
-                    who: who(),
-                    by_ms: if rng.chance(50) { far } else { -far },
-                }
-            }
+            Kind::ClockJump => Fault::ClockJump {
+                who: who(),
+                by_ms: signed(rng, 120_000),
+            },
             Kind::Transfer => Fault::Transfer { to: node() },
             Kind::Replace => Fault::Replace {
                 old: node(),
                 new: spares.next()?,
             },
         })
+    }
+}
+
+impl Mix {
+    /// Of a link between two nodes, or between the clients and a node.
+    fn cut(&self, rng: &SeededRng) -> Fault {
+        let from = rng.below(self.nodes + 1);
+        Fault::Cut {
+            from,
+            to: 1 + (from + rng.below(self.nodes - 1)) % self.nodes,
+            one_way: rng.chance(50),
+            ms: 100 + rng.below(6_000),
+        }
+    }
+}
+
+/// A number below `max`, or its negative.
+fn signed(rng: &SeededRng, max: u64) -> i64 {
+    let far = i64::try_from(rng.below(max)).unwrap_or(0);
+    if rng.chance(50) { far } else { -far }
+}
+
+fn ambush(rng: &SeededRng) -> Fault {
+    Fault::Ambush {
+        when: if rng.chance(60) {
+            When::Elected
+        } else {
+            When::Acknowledged
+        },
+        victims: match rng.below(3) {
+            0 => Victims::Leader,
+            1 => Victims::Majority,
+            _ => Victims::All,
+        },
+        step_ms: rng.below(400),
+        down_ms: 10 + rng.below(400),
+        ms: 100 + rng.below(5_000),
     }
 }
 

@@ -3,7 +3,9 @@
 //! A fault begins when the schedule says so and leaves its end in `due`; after [`World::heal`]
 //! nothing is wrong any more and every process runs.
 
+mod ambush;
 mod faults;
+mod old_disk;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +24,7 @@ use super::population::{self, Progress};
 use super::report::Figures;
 use super::swarm::Swarm;
 use super::trace::Trace;
+use ambush::Ambush;
 
 /// One tick.
 const TICK: Duration = Duration::from_millis(1);
@@ -48,6 +51,7 @@ pub(super) struct World {
     /// Ends of faults, by when and in which order they were planned.
     due: BTreeMap<(u64, u64), End>,
     planned: u64,
+    ambush: Option<Ambush>,
 }
 
 /// The end of a fault.
@@ -60,6 +64,8 @@ enum End {
     Slow(usize),
     Full(usize),
     Writes(usize),
+    Ambush,
+    OldDisk(usize, u64),
 }
 
 impl World {
@@ -117,6 +123,7 @@ impl World {
             orders,
             due: BTreeMap::new(),
             planned: 0,
+            ambush: None,
         }
     }
 
@@ -183,7 +190,7 @@ impl World {
 
     fn kill(&mut self, index: usize, down_ms: u64) {
         let machine = Arc::clone(&self.machines[index]);
-        if !machine.is_alive() {
+        if !machine.is_alive() || machine.is_old() {
             return;
         }
         self.figures.kills += 1;
@@ -197,7 +204,7 @@ impl World {
     /// that it sent arrives, and its connections are closed, as when only the disk loses power.
     fn cut_power(&mut self, index: usize, down_ms: u64) {
         let machine = Arc::clone(&self.machines[index]);
-        if !machine.is_alive() {
+        if !machine.is_alive() || machine.is_old() {
             return;
         }
         self.figures.power_cuts += 1;
@@ -224,7 +231,7 @@ impl World {
     /// Sees to a machine whose power went during a call, or whose process ended itself.
     fn look_after(&mut self, index: usize) -> Result<(), String> {
         let machine = Arc::clone(&self.machines[index]);
-        if machine.is_alive() && !machine.disk().is_powered() {
+        if machine.is_alive() && !machine.disk().is_powered() && !machine.is_old() {
             let down_ms = 100 + self.rng.below(2_000);
             self.cut_power(index, down_ms);
             return Ok(());
@@ -238,6 +245,10 @@ impl World {
             why,
             "ended itself"
         );
+        if machine.is_old() {
+            self.retire(index);
+            return Ok(());
+        }
         let powered = machine.disk().is_powered();
         let remains = machine.cut_off();
         if powered {

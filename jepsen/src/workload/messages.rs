@@ -1,6 +1,5 @@
 //! Messages with a key for each process, numbered; now and then together with a row.
 
-use anyhow::Result;
 use engine_client::{Commit, Error, Guarded, NewMessage, OpResult, Published};
 
 use super::{Plan, Process};
@@ -9,7 +8,7 @@ use crate::history::{Act, Answer, Place};
 /// Every so many messages come in a commit with a row.
 const COMMIT_EVERY: u64 = 4;
 
-pub(super) async fn run(mut process: Process, plan: &Plan) -> Result<()> {
+pub(super) async fn run(mut process: Process, plan: &Plan) {
     let mut sequence = 0_u64;
     while !process.stopped() {
         let key = format!("process-{}", process.number);
@@ -20,7 +19,6 @@ pub(super) async fn run(mut process: Process, plan: &Plan) -> Result<()> {
             produce(&mut process, plan, key, sequence).await;
         }
     }
-    Ok(())
 }
 
 async fn produce(process: &mut Process, plan: &Plan, key: String, sequence: u64) {

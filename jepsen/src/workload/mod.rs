@@ -5,10 +5,17 @@
 //!        └─ process 37 ─ ok, …                     a new number after each info
 //! ```
 //!
-//! Half of the clients write rows (`rows`), half append messages (`messages`).
+//! What a client does is its [`Role`], one a file; each is for some checkers.
 
+mod bank;
+mod consumers;
+mod counters;
+mod lists;
+mod locks;
 mod messages;
+mod readers;
 mod rows;
+mod sets;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,8 +36,8 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(10);
 pub struct Plan {
     /// Client addresses of the nodes.
     pub seeds: Vec<String>,
-    /// How many clients.
-    pub clients: u64,
+    /// The clients.
+    pub parts: Vec<Part>,
     /// How long a client tries before it says that nobody knows.
     pub deadline: Duration,
     /// The keyspace; made at the start.
@@ -41,25 +48,84 @@ pub struct Plan {
     pub partitions: u32,
     /// Who makes the clients' connections.
     pub dialer: Dialer,
-    /// How many of the clients keep to one node each, leader or not, as long as it answers
-    /// anything: they see what a node serves that has been left behind.
-    pub faithful: u64,
+}
+
+/// What one client does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// What it asks for.
+    pub role: Role,
+    /// The seed that it keeps to, leader or not, as long as that answers anything: it sees what a
+    /// node serves that has been left behind. Without one it follows the leader.
+    pub node: Option<usize>,
+    /// Whether its writes carry numbers, and may so be sent again.
+    pub numbered: bool,
+}
+
+/// A kind of client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Writes rows: new ones, own ones again and again, shared ones; deletes some.
+    Rows,
+    /// Appends messages, now and then together with a row.
+    Messages,
+    /// Reads the rows that others write.
+    Reader,
+    /// Moves money between accounts.
+    Bank,
+    /// Adds to sets.
+    Sets,
+    /// Adds to counters.
+    Counters,
+    /// Reads lists and appends to them, in transactions.
+    Lists,
+    /// Takes locks, and uses what they protect.
+    Locks,
+    /// Reads messages in a consumer group of its own, which forgets where it was now and then.
+    Consumer,
+}
+
+impl Role {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Rows,
+        Self::Messages,
+        Self::Reader,
+        Self::Bank,
+        Self::Sets,
+        Self::Counters,
+        Self::Lists,
+        Self::Locks,
+        Self::Consumer,
+    ];
+}
+
+impl Part {
+    /// A client that follows the leader and numbers its writes.
+    pub fn new(role: Role) -> Self {
+        Self {
+            role,
+            node: None,
+            numbered: true,
+        }
+    }
+
+    /// So many clients, half of which write rows, and half append messages.
+    pub fn writers(count: usize) -> Vec<Self> {
+        let roles = [Role::Rows, Role::Messages].into_iter().cycle();
+        roles.take(count).map(Self::new).collect()
+    }
 }
 
 impl Plan {
-    fn options(&self, client: u64) -> ClientOptions {
-        let mut options = ClientOptions {
+    fn options(&self, part: &Part) -> ClientOptions {
+        let node = part.node.and_then(|place| self.seeds.get(place));
+        ClientOptions {
             deadline: self.deadline,
-            follow_leader: client >= self.faithful,
-            ..ClientOptions::new(self.seeds.clone())
-        };
-        if !options.follow_leader {
-            let nodes = options.seeds.len() as u64;
-            let mine = |(place, _): &(u64, String)| place % nodes.max(1) == client % nodes.max(1);
-            let seeds = (0_u64..).zip(options.seeds).filter(mine);
-            options.seeds = seeds.map(|(_, seed)| seed).collect();
+            follow_leader: node.is_none(),
+            sessions: part.numbered,
+            ..ClientOptions::new(node.map_or_else(|| self.seeds.clone(), |one| vec![one.clone()]))
         }
-        options
     }
 }
 
@@ -68,7 +134,7 @@ impl Plan {
 pub struct Workload {
     recorder: Arc<Recorder>,
     stop: watch::Sender<bool>,
-    clients: JoinSet<Result<()>>,
+    clients: JoinSet<()>,
 }
 
 impl Workload {
@@ -79,29 +145,29 @@ impl Workload {
         let client = Client::connect_through(dialer, options).await?;
         there(client.kv().create_keyspace(plan.keyspace.as_str()).await)
             .context("make the keyspace")?;
+        for keyspace in [bank::KEYSPACE, counters::KEYSPACE, lists::KEYSPACE]
+            .into_iter()
+            .chain([locks::KEYSPACE, sets::KEYSPACE])
+        {
+            there(client.kv().create_keyspace(keyspace).await).context("make a keyspace")?;
+        }
         let topic = plan.topic.as_str();
         there(client.topics().create(topic, plan.partitions).await).context("make the topic")?;
         let recorder = Arc::new(Recorder::default());
         let stop = watch::Sender::new(false);
         let mut clients = JoinSet::new();
         let plan = Arc::new(plan);
-        for number in 0..plan.clients {
-            let options = plan.options(number);
+        for (number, part) in (0..).zip(plan.parts.clone()) {
             let process = Process {
                 number,
-                clients: plan.clients,
-                client: Client::connect_through(plan.dialer.clone(), options).await?,
+                place: number,
+                clients: plan.parts.len() as u64,
+                client: Client::connect_through(plan.dialer.clone(), plan.options(&part)).await?,
                 recorder: Arc::clone(&recorder),
                 stop: stop.subscribe(),
             };
             let plan = Arc::clone(&plan);
-            clients.spawn(async move {
-                if number % 2 == 0 {
-                    rows::run(process, &plan).await
-                } else {
-                    messages::run(process, &plan).await
-                }
-            });
+            clients.spawn(work(process, part.role, plan));
         }
         Ok(Self {
             recorder,
@@ -119,9 +185,23 @@ impl Workload {
     pub async fn finish(mut self) -> Result<History> {
         self.stop.send_replace(true);
         while let Some(client) = self.clients.join_next().await {
-            client.context("a client panicked")??;
+            client.context("a client panicked")?;
         }
         Ok(self.recorder.history())
+    }
+}
+
+async fn work(process: Process, role: Role, plan: Arc<Plan>) {
+    match role {
+        Role::Rows => rows::run(process, &plan).await,
+        Role::Messages => messages::run(process, &plan).await,
+        Role::Reader => readers::run(process, &plan).await,
+        Role::Bank => bank::run(process, &plan).await,
+        Role::Sets => sets::run(process).await,
+        Role::Counters => counters::run(process).await,
+        Role::Lists => lists::run(process).await,
+        Role::Locks => locks::run(process).await,
+        Role::Consumer => consumers::run(process, &plan).await,
     }
 }
 
@@ -129,6 +209,8 @@ impl Workload {
 #[derive(Debug)]
 struct Process {
     number: u64,
+    /// Which of all clients it is; never changes.
+    place: u64,
     clients: u64,
     client: Client,
     recorder: Arc<Recorder>,

@@ -1,6 +1,5 @@
 //! Rows: new ones, own ones written again and again, and shared ones compared and set.
 
-use anyhow::Result;
 use engine_client::Guarded;
 
 use super::{Plan, Process};
@@ -8,28 +7,71 @@ use crate::history::{Act, Answer};
 
 /// Rows that a process writes again and again.
 const OWN_ROWS: u64 = 4;
+/// Rows that a process writes and deletes.
+const FLEETING_ROWS: u64 = 2;
 /// Rows that all clients compare and set.
 const SHARED_ROWS: u64 = 8;
 
-pub(super) async fn run(mut process: Process, plan: &Plan) -> Result<()> {
+pub(super) async fn run(mut process: Process, plan: &Plan) {
     let mut count = 0_u64;
     while !process.stopped() {
-        let number = process.number;
+        let place = process.place;
         count += 1;
-        let value = format!("{number}-{count}");
-        match count % 4 {
-            0 => {
-                let key = format!("shared-{}", rand::random_range(0..SHARED_ROWS));
+        let value = format!("{}-{count}", process.number);
+        match count % 8 {
+            0 | 4 => {
+                let key = shared(rand::random_range(0..SHARED_ROWS));
                 compare_and_set(&mut process, plan, key, value).await;
             }
-            1 => {
-                let key = format!("own-{number}-{}", rand::random_range(0..OWN_ROWS));
+            1 | 5 => {
+                let key = own(place, rand::random_range(0..OWN_ROWS));
                 put(&mut process, plan, key, value).await;
+            }
+            2 => {
+                let key = fleeting(place, rand::random_range(0..FLEETING_ROWS));
+                put(&mut process, plan, key, value).await;
+            }
+            6 => {
+                let key = fleeting(place, rand::random_range(0..FLEETING_ROWS));
+                delete(&mut process, plan, key).await;
             }
             _ => put(&mut process, plan, format!("new-{value}"), value).await,
         }
     }
-    Ok(())
+}
+
+/// A row that may change: of all clients, or of the writer at `place`.
+pub(super) fn any(place: Option<u64>) -> String {
+    match (rand::random_range(0..4), place) {
+        (0, Some(place)) => own(place, rand::random_range(0..OWN_ROWS)),
+        (1, Some(place)) => fleeting(place, rand::random_range(0..FLEETING_ROWS)),
+        _ => shared(rand::random_range(0..SHARED_ROWS)),
+    }
+}
+
+fn own(place: u64, row: u64) -> String {
+    format!("own-{place}-{row}")
+}
+
+fn fleeting(place: u64, row: u64) -> String {
+    format!("fleeting-{place}-{row}")
+}
+
+fn shared(row: u64) -> String {
+    format!("shared-{row}")
+}
+
+async fn delete(process: &mut Process, plan: &Plan, key: String) {
+    let kv = process.client.kv();
+    let act = Act::Delete { key: key.clone() };
+    let call = async {
+        let removed = kv.delete(plan.keyspace.as_str(), key).await?;
+        Ok(Some(Answer {
+            revision: removed.revision,
+            ..Answer::default()
+        }))
+    };
+    process.perform(act, call).await;
 }
 
 async fn put(process: &mut Process, plan: &Plan, key: String, value: String) {

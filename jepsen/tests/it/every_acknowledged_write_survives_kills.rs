@@ -12,7 +12,7 @@ use engine_jepsen::history::End;
 
 use super::{PATIENCE, finish_and_check, small_cluster, start_workload, tell};
 
-const CLIENTS: u64 = 32;
+const CLIENTS: usize = 32;
 const KILLS: usize = 3;
 /// So many writes that began after a fault make a cluster well again.
 const WRITES: usize = 200;

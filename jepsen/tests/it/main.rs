@@ -42,16 +42,15 @@ async fn small_cluster() -> Cluster {
 }
 
 /// Clients that write to all nodes of a cluster.
-async fn start_workload(cluster: &Cluster, clients: u64) -> Workload {
+async fn start_workload(cluster: &Cluster, clients: usize) -> Workload {
     let plan = workload::Plan {
         seeds: cluster.client_addresses(),
-        clients,
+        parts: workload::Part::writers(clients),
         deadline: Duration::from_secs(10),
         keyspace: KEYSPACE.to_owned(),
         topic: TOPIC.to_owned(),
         partitions: 8,
         dialer: engine_proto::Dialer::default(),
-        faithful: 0,
     };
     Workload::start(plan).await.expect("the workload starts")
 }

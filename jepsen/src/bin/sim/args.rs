@@ -9,7 +9,7 @@ use std::path::PathBuf;
 #[command(name = "sim", after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The world to play
-    #[arg(long, value_name = "SEED", required_unless_present = "seeds")]
+    #[arg(long, value_name = "SEED", required_unless_present_any = ["seeds", "plants", "hunt"])]
     pub(crate) seed: Option<u64>,
 
     /// The worlds to play, each in a process of its own: from the first to before the last
@@ -44,6 +44,22 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     pub(crate) history: Option<PathBuf>,
 
+    /// Switch on this bug, which was planted on purpose (only with the feature `planted`)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) plant: Option<String>,
+
+    /// List the bugs that can be switched on
+    #[arg(long, conflicts_with_all = ["seed", "seeds", "hunt"])]
+    pub(crate) plants: bool,
+
+    /// Look for every planted bug, or for the named ones, and print who found it, and how soon
+    #[arg(long, value_name = "NAME,NAME", value_delimiter = ',', num_args = 0.., conflicts_with_all = ["seed", "seeds", "plant"])]
+    pub(crate) hunt: Option<Vec<String>>,
+
+    /// How many worlds a planted bug may survive
+    #[arg(long, value_name = "COUNT", default_value_t = 30)]
+    pub(crate) worlds: u64,
+
     /// For people or for programs
     #[arg(long, value_enum, default_value_t)]
     pub(crate) output: Output,
@@ -71,7 +87,10 @@ Examples:
     cargo run --profile sim -p engine-jepsen --bin sim -- --seeds 0..1000
 
   Find the faults that make world 7 bad:
-    cargo run -p engine-jepsen --bin sim -- --seed 7 --shrink";
+    cargo run -p engine-jepsen --bin sim -- --seed 7 --shrink
+
+  Look for all bugs that were planted on purpose:
+    cargo run --profile sim -p engine-jepsen --features planted --bin sim -- --hunt";
 
 impl Args {
     /// The faults to leave out.

@@ -26,6 +26,7 @@ use engine_jepsen::sim::driver::Driver;
 use engine_jepsen::sim::run::{Played, play};
 use engine_jepsen::sim::swarm::Swarm;
 use engine_jepsen::sim::trace::Trace;
+use engine_jepsen::sim::{hunt, plant};
 use indicatif::{ProgressBar, ProgressStyle};
 use tracing_subscriber::EnvFilter;
 
@@ -33,7 +34,15 @@ use args::{Args, Output};
 
 fn main() -> Result<ExitCode> {
     let args = Args::parse();
+    if args.plants {
+        say(&show::plants())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(name) = &args.plant {
+        plant::switch_on(name)?;
+    }
     let good = match (args.seed, args.seeds.clone()) {
+        (None, None) => hunt(&args)?,
         (Some(seed), _) if args.shrink => shrink(&args, seed)?,
         (Some(seed), _) => one(&args, seed)?,
         (None, seeds) => many(&args, seeds.unwrap_or_default())?,
@@ -110,6 +119,17 @@ fn many(args: &Args, seeds: Range<u64>) -> Result<bool> {
     Ok(reports.iter().all(|report| report.violations.is_empty()))
 }
 
+/// Looks for planted bugs; whether all were found.
+fn hunt(args: &Args) -> Result<bool> {
+    let plants = plant::named(args.hunt.as_deref().unwrap_or_default())?;
+    let driver = driver(args)?;
+    let hunts = hunt::all(&driver, &plants, args.worlds, |hunt| {
+        complain(&show::hunt(hunt)).ok();
+    })?;
+    say(&show::hunts(&hunts))?;
+    Ok(hunts.iter().all(|hunt| hunt.found.is_some()))
+}
+
 /// Looks for the faults that a bad world needs; whether it was good to begin with.
 fn shrink(args: &Args, seed: u64) -> Result<bool> {
     let shrunk = driver(args)?.shrink(seed, |left| {
@@ -133,6 +153,7 @@ fn driver(args: &Args) -> Result<Driver> {
         program: std::env::current_exe().context("find this program")?,
         faults: Duration::from_secs(args.faults),
         jobs: args.jobs,
+        plant: args.plant.clone(),
     })
 }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 use comfy_table::Table;
 use engine_jepsen::sim::driver::list;
 use engine_jepsen::sim::fault::Planned;
+use engine_jepsen::sim::hunt::Hunt;
+use engine_jepsen::sim::plant;
 use engine_jepsen::sim::report::{Figures, Report};
 
 /// How to play a world again.
@@ -72,6 +74,40 @@ pub(crate) fn summary(reports: &[Report], took: Duration) -> String {
         simulated.as_secs_f64() / took.as_secs_f64().max(0.001),
         figures(&all)
     )
+}
+
+/// The bugs that can be switched on.
+pub(crate) fn plants() -> String {
+    let lines = plant::all().map(|plant| format!("{:24} {}", plant.name(), plant.what()));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// What became of the search for one planted bug, as a row of the table.
+pub(crate) fn hunt(hunt: &Hunt) -> String {
+    let name = hunt.plant.name();
+    let what = hunt.plant.what();
+    let (worlds, simulated) = (hunt.worlds, hunt.simulated.as_secs());
+    let wall = hunt.wall.as_secs_f64();
+    match &hunt.found {
+        Some(found) => {
+            let (by, seed) = (&found.by, found.seed);
+            format!("| `{name}` | {what} | {by} | {seed} | {worlds} | {simulated} | {wall:.0} |")
+        }
+        None => {
+            format!("| `{name}` | {what} | **nothing** | | {worlds} | {simulated} | {wall:.0} |")
+        }
+    }
+}
+
+/// All searches, as a table in Markdown.
+pub(crate) fn hunts(hunts: &[Hunt]) -> String {
+    let head = "| Planted | What is wrong | Noticed by | Seed | Worlds | Simulated s | Wall s |\n\
+                |---|---|---|---|---|---|---|";
+    let rows = hunts.iter().map(hunt);
+    std::iter::once(head.to_owned())
+        .chain(rows)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn figures(figures: &Figures) -> String {

@@ -12,6 +12,8 @@ mod logs_match;
 mod memory_is_bounded;
 mod never_backwards;
 mod one_leader_a_term;
+mod recovered_before_reads;
+mod votes_last;
 
 use std::collections::BTreeMap;
 
@@ -94,6 +96,7 @@ pub trait Invariant {
 pub fn all() -> Vec<Box<dyn Invariant>> {
     vec![
         Box::<one_leader_a_term::OneLeaderATerm>::default(),
+        Box::<votes_last::VotesLast>::default(),
         Box::<logs_match::LogsMatch>::default(),
         Box::<committed_is_immutable::CommittedIsImmutable>::default(),
         Box::<leader_is_complete::LeaderIsComplete>::default(),
@@ -101,6 +104,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::<digests_agree::DigestsAgree>::default(),
         Box::<acknowledged_is_durable::AcknowledgedIsDurable>::default(),
         Box::<never_backwards::NeverBackwards>::default(),
+        Box::<recovered_before_reads::RecoveredBeforeReads>::default(),
         Box::<memory_is_bounded::MemoryIsBounded>::default(),
     ]
 }

@@ -23,6 +23,14 @@ impl World {
                     self.machines[index].clock.jump(*by_ms);
                 }
             }
+            Fault::ClockDrift { who, by_per_mille } => {
+                if let Some(index) = self.find(*who) {
+                    self.figures.clock_jumps += 1;
+                    self.machines[index].clock.drift(*by_per_mille);
+                }
+            }
+            Fault::RaiseFloor => self.raise_floor(),
+            Fault::OldDisk { old, new } => self.copy_disk(*old, *new),
             Fault::Transfer { to } => self.orders.give(Order::Transfer { to: *to }),
             Fault::Replace { old, new } => {
                 let (old, new) = (*old, *new);
@@ -42,12 +50,14 @@ impl World {
                 End::Start(_) => {
                     starting.insert(when, end);
                 }
+                End::OldDisk(..) => {}
                 end => self.end(end),
             }
         }
         self.due = starting;
         self.end(End::Loss);
         self.end(End::Latency);
+        self.end(End::Ambush);
         let ids: Vec<u64> = (0..=self.machines.len() as u64).collect();
         for (position, one) in ids.iter().enumerate() {
             for other in ids.iter().skip(position + 1) {
@@ -82,6 +92,8 @@ impl World {
             End::Slow(index) => self.machines[index].pace.slow(0),
             End::Full(index) => self.machines[index].disk().make_room(),
             End::Writes(index) => self.machines[index].disk().allow_writes(),
+            End::Ambush => self.give_up_ambush(),
+            End::OldDisk(index, new) => self.put_back(index, new),
         }
     }
 
@@ -97,7 +109,7 @@ impl World {
                 down_ms,
                 after_calls,
             } => {
-                if let Some(index) = self.find(*who) {
+                if let Some(index) = self.find(*who).filter(|at| !self.machines[*at].is_old()) {
                     match after_calls {
                         // Noticed when it happens; down for the usual time.
                         Some(calls) => {
@@ -108,6 +120,13 @@ impl World {
                     }
                 }
             }
+            Fault::Ambush {
+                when,
+                victims,
+                step_ms,
+                down_ms,
+                ms,
+            } => self.lie_in_ambush(*when, *victims, *step_ms, *down_ms, *ms),
             Fault::Blackout { down_ms, power } => {
                 self.figures.blackouts += 1;
                 for index in 0..self.machines.len() {

@@ -1,0 +1,75 @@
+//! Counters: a row is read, and written with one more if it has not changed meanwhile.
+
+use engine_client::{Commit, Error, Guarded, Row};
+
+use super::Process;
+use crate::history::{Act, Answer, Found};
+
+pub(super) const KEYSPACE: &str = "counters";
+
+/// A process adds so often to a counter before it goes on to the next.
+const ADDITIONS: u64 = 60;
+/// One operation of so many reads a counter.
+const LOOK_EVERY: u64 = 3;
+
+pub(super) async fn run(mut process: Process) {
+    let mut count = 0_u64;
+    while !process.stopped() {
+        count += 1;
+        let counter = format!("counter-{}", count / ADDITIONS);
+        if count.is_multiple_of(LOOK_EVERY) {
+            look(&mut process, counter).await;
+        } else {
+            add(&mut process, counter).await;
+        }
+    }
+}
+
+async fn add(process: &mut Process, counter: String) {
+    let client = process.client.clone();
+    let by = rand::random_range(1..10);
+    let act = Act::Increment {
+        counter: counter.clone(),
+        by,
+    };
+    let call = async move {
+        let old = client.kv().get(KEYSPACE, counter.clone()).await?;
+        let commit = Commit::new();
+        let commit = match &old {
+            Some(row) => commit.guard_revision(KEYSPACE, counter.clone(), row.mod_revision),
+            None => commit.guard_absent(KEYSPACE, counter.clone()),
+        };
+        let next = number(old.as_ref()) + by;
+        match client
+            .commit(commit.put(KEYSPACE, counter, next.to_string()))
+            .await?
+        {
+            Guarded::Done(done) => Ok(Some(Answer {
+                revision: done.revision,
+                ..Answer::default()
+            })),
+            Guarded::Failed(_) => Ok(None),
+        }
+    };
+    process.perform(act, call).await;
+}
+
+async fn look(process: &mut Process, counter: String) {
+    let kv = process.client.kv();
+    let name = counter.clone();
+    let call = async move {
+        let row = kv.get(KEYSPACE, name).await?;
+        Ok::<_, Error>(Some(Answer {
+            found: Some(Found::Count(number(row.as_ref()))),
+            ..Answer::default()
+        }))
+    };
+    process.perform(Act::Count { counter }, call).await;
+}
+
+fn number(row: Option<&Row>) -> i64 {
+    row.map_or(0, |row| {
+        let text = String::from_utf8_lossy(&row.value);
+        text.parse().unwrap_or(i64::MIN / 2)
+    })
+}
