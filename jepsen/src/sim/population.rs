@@ -13,7 +13,7 @@ use super::swarm::Swarm;
 use super::trace::Trace;
 use crate::history::{History, Recorder};
 use crate::state::State;
-use crate::workload::{Plan, Workload};
+use crate::workload::{Kind, Plan, Workload};
 
 /// The clients' host.
 pub(super) const HOST: &str = "clients";
@@ -103,6 +103,7 @@ async fn work(swarm: &Swarm, progress: &Progress, trace: &Trace) -> anyhow::Resu
         partitions: swarm.partitions,
         dialer: dialer.clone(),
         faithful: swarm.faithful,
+        kind: Kind::default(),
         seeds: seeds.clone(),
     };
     let workload = Workload::start(plan).await?;

@@ -44,6 +44,20 @@ pub struct Plan {
     /// How many of the clients keep to one node each, leader or not, as long as it answers
     /// anything: they see what a node serves that has been left behind.
     pub faithful: u64,
+    /// What the clients do.
+    pub kind: Kind,
+}
+
+/// What clients do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Kind {
+    /// Half of them write rows, half append messages.
+    #[default]
+    Mixed,
+    /// All write rows.
+    Rows,
+    /// All append messages.
+    Messages,
 }
 
 impl Plan {
@@ -96,7 +110,8 @@ impl Workload {
             };
             let plan = Arc::clone(&plan);
             clients.spawn(async move {
-                if number % 2 == 0 {
+                let even = number % 2 == 0;
+                if plan.kind == Kind::Rows || plan.kind == Kind::Mixed && even {
                     rows::run(process, &plan).await
                 } else {
                     messages::run(process, &plan).await

@@ -52,6 +52,7 @@ async fn start_workload(cluster: &Cluster, clients: u64) -> Workload {
         partitions: 8,
         dialer: engine_proto::Dialer::default(),
         faithful: 0,
+        kind: workload::Kind::default(),
     };
     Workload::start(plan).await.expect("the workload starts")
 }
