@@ -15,6 +15,7 @@ use anyhow::{Context as _, Result};
 use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
 use serde_json::json;
+use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 use super::field::{Field, STOP_MAX};
@@ -86,11 +87,13 @@ pub struct Setup {
 pub async fn run(setup: &Setup, told: impl Fn(&str)) -> Result<Report> {
     fs::create_dir_all(&setup.out)
         .with_context(|| format!("make the folder {}", setup.out.display()))?;
+    // Before everything that lies in it, so that it is removed last.
+    let place = TempDir::with_prefix_in("engine-jepsen-", &setup.place).context("make a folder")?;
     let ground = Arc::new(Ground::new(setup.has_net, setup.has_disks, setup.seed)?);
     let plan = Plan {
         voters: setup.nodes,
         options: small_budgets(),
-        place: Some(setup.place.clone()),
+        place: Some(place.path().to_owned()),
         ..Plan::new(setup.program.clone())
     };
     let mut field = Field::start(plan, ground, setup.seed).await?;
@@ -131,8 +134,7 @@ pub async fn run(setup: &Setup, told: impl Fn(&str)) -> Result<Report> {
 /// So small that tables, checkpoints, purges and new segments happen all the time.
 fn small_budgets() -> serde_json::Value {
     json!({
-        "log_segment_bytes": 1024 * 1024,
-        "small_segments": true,
+        "log_segment_bytes": 17 << 20,
         "log_tail_bytes": 512 * 1024,
         "memtable_bytes": 64 * 1024,
         "table_bytes": 64 * 1024,

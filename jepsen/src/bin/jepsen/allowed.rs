@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
+use engine_jepsen::cluster::binary;
 use engine_jepsen::real::{Need, Nemesis, probe};
 
 /// A network, mounts and process ids of our own: what is made there is gone with us.
@@ -32,12 +33,14 @@ pub(crate) fn go_inside(program: &Path) -> Result<()> {
         }
         let own = std::env::current_exe().context("find this program")?;
         let mut words: Vec<OsString> = std::env::args_os().skip(1).collect();
-        words.extend(["--inside".into(), "--program".into(), program.into()]);
+        words.push("--inside".into());
         let failed = Command::new("unshare")
             .args(more)
             .args(OWN)
             .arg(own)
             .args(words)
+            // A network of its own is no place to build it.
+            .env(binary::OVERRIDE, program)
             .exec();
         return Err(failed).context("run in namespaces of its own");
     }
