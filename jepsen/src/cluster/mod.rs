@@ -16,9 +16,11 @@
 pub mod binary;
 pub mod machine;
 mod node;
+mod plan;
 mod ports;
 pub mod process;
 
 pub use machine::Addresses;
 pub use node::Node;
-pub use process::{Cluster, Plan};
+pub use plan::Plan;
+pub use process::Cluster;

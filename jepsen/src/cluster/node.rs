@@ -26,12 +26,7 @@ pub struct Node {
 }
 
 impl Node {
-    pub(super) fn new(
-        id: u64,
-        machine: Machine,
-        command: Vec<OsString>,
-        trace: PathBuf,
-    ) -> Self {
+    pub(super) fn new(id: u64, machine: Machine, command: Vec<OsString>, trace: PathBuf) -> Self {
         Self {
             id,
             addresses: machine.addresses.clone(),

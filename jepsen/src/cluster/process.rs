@@ -8,46 +8,18 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use engine_client::{Client, ClientOptions, GroupStatus, NodeStatus};
-use serde_json::json;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
-use super::machine::{Loopback, Machine, Machines};
+use super::machine::{Machine, Machines};
 use super::node::Node;
+use super::plan::Plan;
 
 const OPTIONS: &str = "options.json";
 /// Between two looks at a node's status.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// A node that answers nothing for so long is asked again.
 const LOOK_TIMEOUT: Duration = Duration::from_millis(500);
-
-/// What a cluster shall be.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// The program; see [`binary`](super::binary).
-    pub program: PathBuf,
-    /// How many voters from the start.
-    pub voters: u64,
-    /// Sizes and budgets of every node, as `engine::Options`; what is left out keeps its default.
-    pub options: serde_json::Value,
-    /// Where the cluster's folder is made; `None` means among the system's temporary files.
-    pub place: Option<PathBuf>,
-    /// On what the nodes run.
-    pub machines: Arc<dyn Machines>,
-}
-
-impl Plan {
-    /// Three voters with the program's defaults.
-    pub fn new(program: PathBuf) -> Self {
-        Self {
-            program,
-            voters: 3,
-            options: json!({}),
-            place: None,
-            machines: Arc::new(Loopback::default()),
-        }
-    }
-}
 
 /// Real nodes on this machine, in a folder that is removed with them; after a panic it is kept.
 #[derive(Debug)]

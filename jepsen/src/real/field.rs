@@ -25,9 +25,9 @@ use super::nemesis::stall::Stall;
 use crate::cluster::{Cluster, Node, Plan};
 
 /// How long an orderly stop may take.
-pub const STOP_MAX: Duration = Duration::from_secs(30);
+pub(super) const STOP_MAX: Duration = Duration::from_secs(30);
 /// How long a change of members may take once everything else is healed.
-const REPLACE_MAX: Duration = Duration::from_secs(60);
+const REPLACE_MAX: Duration = Duration::from_mins(1);
 /// What a node says that found its data damaged, or broke.
 const ALARMS: [&str; 3] = ["damaged", "corrupt", "panicked at"];
 
@@ -42,6 +42,8 @@ pub struct Field {
     pub chance: StdRng,
     /// How often what was done.
     pub figures: BTreeMap<&'static str, u64>,
+    /// What was done when, for people.
+    pub story: Vec<String>,
     /// What must not have been.
     pub alarms: Vec<String>,
     /// By node: the number of its machine.
@@ -67,6 +69,7 @@ impl Field {
             ground,
             chance: StdRng::seed_from_u64(seed),
             figures: BTreeMap::new(),
+            story: Vec::new(),
             alarms: Vec::new(),
             machines: (1..=voters).map(|id| (id, id)).collect(),
             paused: BTreeSet::new(),
@@ -88,6 +91,12 @@ impl Field {
         let running = self.cluster.nodes().iter();
         let running = running.filter(|node| node.pid().is_some());
         running.map(|node| node.id).collect()
+    }
+
+    /// Whether more than half of the nodes run and are awake.
+    pub fn has_majority(&self) -> bool {
+        let awake = self.running().len() - self.paused.len();
+        2 * awake > self.machines.len()
     }
 
     /// How many nodes may be lost while the others go on.
@@ -221,7 +230,7 @@ impl Field {
         self.power_on()?;
         self.ground.disks().values().try_for_each(Disk::empty)?;
         for node in self.rotten.clone() {
-            self.retire(node).await?;
+            self.retire(node)?;
         }
         self.start_dead()?;
         if let Some(replacement) = self.replacement.take() {
@@ -268,7 +277,7 @@ impl Field {
     }
 
     /// Hears what a damaged node had to say, then takes it out for good.
-    async fn retire(&mut self, id: u64) -> Result<()> {
+    fn retire(&mut self, id: u64) -> Result<()> {
         let node = self.cluster.node_mut(id)?;
         let refused = node.pid().is_some() && node.ended()?.is_some();
         if node.pid().is_some() {
@@ -317,7 +326,10 @@ impl Field {
         let until = Instant::now() + patience;
         while self.cluster.status(id).await.is_err() {
             if Instant::now() >= until {
-                let said = self.cluster.node(id).map(|node| Node::trace_tail(node, 10))?;
+                let said = self
+                    .cluster
+                    .node(id)
+                    .map(|node| Node::trace_tail(node, 10))?;
                 bail!("node {id} answers nothing within {patience:?}:\n{said}");
             }
             sleep(Duration::from_millis(20)).await;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
 use serde_json::json;
@@ -23,7 +23,7 @@ use super::ground::Ground;
 use super::nemesis::Nemesis;
 use super::plot;
 use super::report::Report;
-use crate::checker::{self, Verdict, gap, liveness};
+use crate::checker::{self, gap, liveness};
 use crate::cluster::Plan;
 use crate::history::{Act, Answer, End, History, Recorder};
 use crate::state::State;
@@ -42,7 +42,9 @@ const DEADLINE: Duration = Duration::from_secs(5);
 const HEAL_MAX: Duration = Duration::from_secs(45);
 const FRESH_WRITES: usize = 5;
 /// From the last operation to equal states on all nodes.
-const AGREE_MAX: Duration = Duration::from_secs(60);
+const AGREE_MAX: Duration = Duration::from_mins(1);
+/// From the loss of a minority to this many writes that began after it.
+const FAILOVER_MAX: Duration = Duration::from_secs(15);
 /// How long a fault stays.
 const HOLD_MS: std::ops::Range<u64> = 500..4_000;
 /// How long nothing is broken in between.
@@ -151,7 +153,7 @@ async fn rounds(
     told: &impl Fn(&str),
 ) -> Result<()> {
     let until = Instant::now() + setup.duration;
-    fresh_writes(recorder).await?;
+    fresh_writes(recorder, HEAL_MAX).await?;
     let mut deck = Vec::new();
     while Instant::now() < until {
         if setup.nemeses.is_empty() {
@@ -166,17 +168,25 @@ async fn rounds(
         for kind in &kinds {
             strike(*kind, field, recorder, told).await?;
         }
+        if let [Nemesis::Kill | Nemesis::Pause | Nemesis::Power] = kinds.as_slice()
+            && field.has_majority()
+            && !setup.rush
+        {
+            let writes = fresh_writes(recorder, FAILOVER_MAX).await;
+            writes.context("a minority is lost")?;
+            field.count("times a majority wrote on", 1);
+        }
         pause(setup, field, HOLD_MS).await;
         let healing = Instant::now();
         recorder.invoke(NEMESIS, Act::Heal);
         field.heal().await.context("heal")?;
         recorder.ok(NEMESIS, Answer::default());
-        fresh_writes(recorder).await?;
-        told(&format!(
-            "{:7.1} s  healed and writing after {:.1} s",
-            recorder.now_us() as f64 / 1e6,
+        fresh_writes(recorder, HEAL_MAX).await?;
+        let what = format!(
+            "healed, writing {:.1} s later",
             healing.elapsed().as_secs_f64()
-        ));
+        );
+        tell(field, recorder, &what, told);
         pause(setup, field, QUIET_MS).await;
     }
     Ok(())
@@ -204,11 +214,14 @@ async fn strike(
     let done = kind.strike(field).await;
     recorder.ok(NEMESIS, Answer::default());
     let what = done.with_context(|| format!("nemesis {kind}"))?;
-    told(&format!(
-        "{:7.1} s  {what}",
-        recorder.now_us() as f64 / 1e6
-    ));
+    tell(field, recorder, &what, told);
     Ok(())
+}
+
+fn tell(field: &mut Field, recorder: &Recorder, what: &str, told: &impl Fn(&str)) {
+    let line = format!("{:8.1} s  {what}", recorder.now_us() as f64 / 1e6);
+    told(&line);
+    field.story.push(line);
 }
 
 async fn pause(setup: &Setup, field: &mut Field, ms: std::ops::Range<u64>) {
@@ -217,12 +230,12 @@ async fn pause(setup: &Setup, field: &mut Field, ms: std::ops::Range<u64>) {
     }
 }
 
-async fn fresh_writes(recorder: &Recorder) -> Result<()> {
+async fn fresh_writes(recorder: &Recorder, patience: Duration) -> Result<()> {
     let since_us = recorder.now_us();
-    let written = recorder.wait_for_writes(since_us, FRESH_WRITES, HEAL_MAX);
-    anyhow::ensure!(
+    let written = recorder.wait_for_writes(since_us, FRESH_WRITES, patience);
+    ensure!(
         written.await,
-        "{FRESH_WRITES} writes after {since_us} us took longer than {HEAL_MAX:?}"
+        "{FRESH_WRITES} writes after {since_us} us took longer than {patience:?}"
     );
     Ok(())
 }
@@ -261,9 +274,6 @@ fn judge(
         let told = report.violations.iter().take(VIOLATIONS_MAX);
         violations.extend(told.map(|violation| format!("{}: {violation}", report.checker)));
     }
-    debug_assert!(
-        !violations.is_empty() || checkers.iter().all(|one| one.verdict() != Verdict::Violated)
-    );
     let outages = liveness::outages(history);
     let recovered = outages.iter().filter_map(|outage| outage.recovered_after);
     let end_us = history.ops.last().map_or(0, |op| op.time_us);
@@ -305,6 +315,7 @@ fn keep(setup: &Setup, field: &Field, history: &History) -> Result<()> {
     history
         .write_edn(file)
         .with_context(|| format!("write {}", path.display()))?;
+    fs::write(setup.out.join("story.log"), field.story.join("\n"))?;
     fs::write(setup.out.join("timeline.svg"), plot::timeline(history))?;
     fs::write(setup.out.join("latency.svg"), plot::latency(history))?;
     traces(field.cluster.folder(), &setup.out)

@@ -22,11 +22,14 @@ const OWN: [&str; 7] = [
 /// What whoever is not root needs besides.
 const AS_ROOT: [&str; 2] = ["--user", "--map-root-user"];
 
+/// In a network of its own the loopback interface is down at first.
+const LOOPBACK_UP: [&str; 5] = ["ip", "link", "set", "lo", "up"];
+
 /// Runs this program again in namespaces of its own; returns only if that is not allowed here.
 pub(crate) fn go_inside(program: &Path) -> Result<()> {
     for more in [&[] as &[&str], &AS_ROOT] {
         let mut attempt = Command::new("unshare");
-        attempt.args(more).args(OWN).arg("true");
+        attempt.args(more).args(OWN).args(LOOPBACK_UP);
         let allowed = attempt.output().is_ok_and(|output| output.status.success());
         if !allowed {
             continue;
@@ -58,6 +61,11 @@ pub(crate) struct Allowed {
 impl Allowed {
     /// Tries everything once, in namespaces of our own or not.
     pub(crate) fn probe(inside: bool, place: &Path) -> Self {
+        if inside {
+            // It worked when it was tried; without it nothing can be reached, which will be told.
+            let [program, words @ ..] = LOOPBACK_UP;
+            let _told = Command::new(program).args(words).output();
+        }
         let why = |tried: Result<()>| tried.err().map(|error| format!("{error:#}"));
         if !inside {
             let outside = Some("namespaces are not allowed here".to_owned());

@@ -83,7 +83,6 @@ fn setup(args: &Args, program: PathBuf) -> Setup {
         clients: args.clients,
         kind: args.workload,
         rate_min: args.rate_min,
-        // In a network of its own even the loopback interface is down.
         has_net: allowed.may(Need::Net),
         has_disks: allowed.may(Need::Disks),
         place,

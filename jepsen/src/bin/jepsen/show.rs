@@ -34,18 +34,32 @@ pub(crate) fn report(report: &Report, out: &Path) -> String {
     add("done a second", format!("{:.0}", report.rate));
     add("outages", report.outages.len().to_string());
     add("longest way back, ms", report.recovered_ms_max.to_string());
-    add("longest time without a write, ms", report.gap_ms_max.to_string());
+    add(
+        "longest time without a write, ms",
+        report.gap_ms_max.to_string(),
+    );
     for (name, figure) in &report.figures {
         add(name, figure.to_string());
     }
     for checker in &report.checkers {
         let name = format!("checker {}", checker.checker);
-        add(&name, format!("{} ({} judged)", checker.verdict(), checker.judged));
+        add(
+            &name,
+            format!("{} ({} judged)", checker.verdict(), checker.judged),
+        );
     }
     let mut lines = vec![table.to_string()];
-    let undecided = report.checkers.iter().flat_map(|checker| &checker.undecided);
+    let undecided = report
+        .checkers
+        .iter()
+        .flat_map(|checker| &checker.undecided);
     lines.extend(undecided.map(|what| format!("unknown: {what}")));
-    lines.extend(report.violations.iter().map(|what| format!("VIOLATION {what}")));
+    lines.extend(
+        report
+            .violations
+            .iter()
+            .map(|what| format!("VIOLATION {what}")),
+    );
     let verdict = match report.violations.len() {
         0 => "good".to_owned(),
         count => format!("{count} violations"),

@@ -14,9 +14,17 @@ const AHEAD_SECONDS_MAX: u32 = 1_000_000;
 /// The program that makes a time namespace, before its arguments.
 pub(in crate::real) fn wrapper(ahead_seconds: u32) -> Vec<OsString> {
     let ahead = ahead_seconds.to_string();
-    ["unshare", "--time", "--monotonic", &ahead, "--boottime", &ahead, "--"]
-        .map(OsString::from)
-        .to_vec()
+    [
+        "unshare",
+        "--time",
+        "--monotonic",
+        &ahead,
+        "--boottime",
+        &ahead,
+        "--",
+    ]
+    .map(OsString::from)
+    .to_vec()
 }
 
 pub(super) fn strike(field: &mut Field) -> Result<String> {

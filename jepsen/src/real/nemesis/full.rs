@@ -10,9 +10,10 @@ const LEFT_BYTES_MAX: u64 = 4 << 20;
 
 pub(super) fn strike(field: &mut Field) -> Result<String> {
     let nodes = field.some();
-    let left = match field.chance.random_bool(0.5) {
-        true => 0,
-        false => field.chance.random_range(0..LEFT_BYTES_MAX),
+    let left = if field.chance.random_bool(0.5) {
+        0
+    } else {
+        field.chance.random_range(0..LEFT_BYTES_MAX)
     };
     field.disk_hurt = true;
     for node in &nodes {

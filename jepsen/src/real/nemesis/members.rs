@@ -47,13 +47,12 @@ impl Replacement {
             client.cluster().remove(self.old).await?;
             self.is_removed = true;
         }
-        let new = match self.new {
-            Some(new) => new,
-            None => {
-                let new = field.cluster.start_instead_of(self.old)?;
-                field.move_in(self.old, new);
-                *self.new.insert(new)
-            }
+        let new = if let Some(new) = self.new {
+            new
+        } else {
+            let new = field.cluster.start_instead_of(self.old)?;
+            field.move_in(self.old, new);
+            *self.new.insert(new)
         };
         field.wait_for_answer(new, patience).await?;
         let addresses = field.cluster.node(new)?.addresses.clone();

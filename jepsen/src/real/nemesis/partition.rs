@@ -36,10 +36,8 @@ const SHAPES: [Shape; 7] = [
 pub(super) async fn strike(field: &mut Field) -> Result<String> {
     let shape = field.one_of(&SHAPES)?;
     let mut nodes = field.pick(usize::MAX);
-    if matches!(
-        shape,
-        Shape::LeaderInMinority | Shape::Deaf | Shape::Mute
-    ) && let Some(leader) = field.leader().await
+    if matches!(shape, Shape::LeaderInMinority | Shape::Deaf | Shape::Mute)
+        && let Some(leader) = field.leader().await
         && let Some(place) = nodes.iter().position(|node| *node == leader)
     {
         nodes.swap(0, place);

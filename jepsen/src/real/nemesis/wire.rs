@@ -30,8 +30,18 @@ pub(super) fn strike(field: &mut Field) -> Result<String> {
         let others = others.iter().map(|other| field.port(*other));
         let others: Vec<u8> = others.collect::<Result<_>>()?;
         for other in others.into_iter().chain([CLIENTS]) {
-            switch.change(port, other, |now| *now = Link { cut: now.cut, ..link });
-            switch.change(other, port, |now| *now = Link { cut: now.cut, ..link });
+            switch.change(port, other, |now| {
+                *now = Link {
+                    cut: now.cut,
+                    ..link
+                }
+            });
+            switch.change(other, port, |now| {
+                *now = Link {
+                    cut: now.cut,
+                    ..link
+                }
+            });
         }
     }
     field.count("bad lines", nodes.len());

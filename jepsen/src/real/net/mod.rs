@@ -14,13 +14,13 @@
 mod host;
 mod switch;
 
-pub use host::Host;
-pub use switch::{Link, Switch};
+pub(super) use host::Host;
+pub(super) use switch::{Link, Switch};
 
 /// The port of the clients, and of this process.
-pub const CLIENTS: u8 = 254;
+pub(super) const CLIENTS: u8 = 254;
 
 /// The address of a port.
-pub fn address(port: u8) -> String {
+pub(super) fn address(port: u8) -> String {
     format!("10.77.0.{port}")
 }
