@@ -31,8 +31,8 @@ fn run(out: &Path, words: &[&str]) -> Value {
 )]
 fn tell(report: &Value) {
     println!(
-        "{} s, {} done, {}, skipped {}",
-        report["seconds"], report["ok"], report["figures"], report["skipped"]
+        "{} s, {} done, {}, limits {}",
+        report["seconds"], report["ok"], report["figures"], report["limits"]
     );
 }
 
@@ -63,8 +63,8 @@ fn a_plain_run_needs_no_privileges() {
     let words = ["--plain", "--seconds", "5", "--nodes", "3", "--rush"];
     let report = run(out.path(), &words);
     tell(&report);
-    let skipped = report["skipped"].as_array().expect("a list").len();
-    assert_eq!(skipped, 7, "{report}");
+    let limits = report["limits"].as_array().expect("a list").len();
+    assert_eq!(limits, 7, "{report}");
     assert!(report["figures"]["kills"].as_u64() > Some(0) || report["outages"][0].is_object());
 }
 

@@ -26,6 +26,8 @@ pub struct Addresses {
 pub struct Machine {
     /// Where its node is reached.
     pub addresses: Addresses,
+    /// Where its node listens for peers: behind a relay that is another address.
+    pub peer_listen: String,
     /// The folder of its node's data; the node makes it.
     pub data: PathBuf,
     /// Who starts its node's processes.
@@ -56,7 +58,8 @@ pub struct Loopback {
 pub struct Here;
 
 impl Loopback {
-    fn port(&self) -> Result<u16> {
+    /// A port that this gave to nobody else.
+    pub fn port(&self) -> Result<u16> {
         let mut given = self.given.lock();
         loop {
             for port in ports::free(1)? {
@@ -71,11 +74,13 @@ impl Loopback {
 impl Machines for Loopback {
     fn provide(&self, id: u64, folder: &Path) -> Result<Machine> {
         let (client, peer) = (self.port()?, self.port()?);
+        let peer = format!("127.0.0.1:{peer}");
         Ok(Machine {
             addresses: Addresses {
                 client: format!("127.0.0.1:{client}"),
-                peer: format!("127.0.0.1:{peer}"),
+                peer: peer.clone(),
             },
+            peer_listen: peer,
             data: folder.join(format!("node-{id}")),
             launcher: Arc::new(Here),
         })

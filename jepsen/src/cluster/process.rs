@@ -302,6 +302,8 @@ impl Cluster {
         command.push("--listen".into());
         command.push(addresses.client.clone().into());
         command.push("--peer-listen".into());
+        command.push(machine.peer_listen.clone().into());
+        command.push("--peer-advertise".into());
         command.push(addresses.peer.clone().into());
         command.push("--cluster".into());
         command.push(self.identity.to_string().into());

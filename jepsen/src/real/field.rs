@@ -221,9 +221,7 @@ impl Field {
         if let Some(stall) = self.stall.take() {
             stall.end().await?;
         }
-        if let Some(switch) = self.ground.switch() {
-            switch.heal();
-        }
+        self.ground.heal_net();
         for node in std::mem::take(&mut self.paused) {
             self.cluster.node(node)?.resume()?;
         }

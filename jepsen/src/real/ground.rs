@@ -1,5 +1,5 @@
 //! What the machines of a run share: the network between them and the disks under them, as far
-//! as this process may make them.
+//! as this process may make them; else relays on the loopback interface, and one disk for all.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,6 +10,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::disk::Disk;
 use super::net::{self, Switch};
+use super::proxy::{Manner, Relay};
 use crate::cluster::Addresses;
 use crate::cluster::machine::{Here, Launch, Loopback, Machine, Machines};
 
@@ -21,6 +22,7 @@ const PEER_PORT: u16 = 7201;
 #[derive(Debug)]
 pub struct Ground {
     switch: Option<Switch>,
+    relays: Mutex<BTreeMap<u64, Relay>>,
     has_disks: bool,
     disks: Mutex<BTreeMap<u64, Disk>>,
     loopback: Loopback,
@@ -35,10 +37,28 @@ impl Ground {
             .context("make a network")?;
         Ok(Self {
             switch,
+            relays: Mutex::default(),
             has_disks,
             disks: Mutex::default(),
             loopback: Loopback::default(),
         })
+    }
+
+    /// Whatever is wrong between the machines is right again.
+    pub fn heal_net(&self) {
+        if let Some(switch) = &self.switch {
+            switch.heal();
+        }
+        for relay in self.relays.lock().values() {
+            relay.behave(Manner::default());
+        }
+    }
+
+    /// Where there is no network that can be hurt: a machine's peers are heard like this.
+    pub(super) fn relay(&self, machine: u64, manner: Manner) {
+        if let Some(relay) = self.relays.lock().get(&machine) {
+            relay.behave(manner);
+        }
     }
 
     /// The network, if it can be hurt.
@@ -64,8 +84,12 @@ impl Machines for Ground {
                 client: format!("{address}:{CLIENT_PORT}"),
                 peer: format!("{address}:{PEER_PORT}"),
             };
+            machine.peer_listen = machine.addresses.peer.clone();
         } else {
             machine.launcher = Arc::new(Here);
+            machine.addresses.peer = format!("127.0.0.1:{}", self.loopback.port()?);
+            let relay = Relay::new(&machine.addresses.peer, machine.peer_listen.clone())?;
+            self.relays.lock().insert(id, relay);
         }
         if self.has_disks {
             let image = folder.join(format!("disk-{id}.img"));

@@ -23,6 +23,7 @@ mod nemesis;
 mod net;
 pub mod plot;
 pub mod probe;
+mod proxy;
 pub mod report;
 pub mod run;
 

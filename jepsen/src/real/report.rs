@@ -16,8 +16,8 @@ pub struct Report {
     pub nodes: u64,
     /// How long clients worked.
     pub seconds: f64,
-    /// What was not allowed here, and so was not done.
-    pub skipped: Vec<String>,
+    /// What is not allowed here, and so was left out or done in part.
+    pub limits: Vec<String>,
     /// How often what was done.
     pub figures: BTreeMap<&'static str, u64>,
     /// Operations by how they ended.

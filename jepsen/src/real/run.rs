@@ -65,8 +65,8 @@ pub struct Setup {
     pub seed: u64,
     /// Which kinds; empty means none.
     pub nemeses: Vec<Nemesis>,
-    /// What was asked for and is not among them, and why.
-    pub skipped: Vec<String>,
+    /// What was asked for and is not possible here, or only in part, and why.
+    pub limits: Vec<String>,
     /// No holding and no quiet time: the next fault comes as soon as there was a fresh write.
     pub rush: bool,
     /// How many clients.
@@ -282,7 +282,7 @@ fn judge(
         seed: setup.seed,
         nodes: setup.nodes,
         seconds: worked.as_secs_f64(),
-        skipped: setup.skipped.clone(),
+        limits: setup.limits.clone(),
         figures: field.figures.clone(),
         ok,
         fail,

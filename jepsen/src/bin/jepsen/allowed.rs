@@ -97,15 +97,21 @@ impl Allowed {
         self.refusal(need).is_none()
     }
 
-    /// Those that may be, and why the others may not.
+    /// Those that are possible, and why others are not, or only in part.
     pub(crate) fn divide(&self, asked: Vec<Nemesis>) -> (Vec<Nemesis>, Vec<String>) {
-        let (allowed, refused): (Vec<_>, Vec<_>) = asked
-            .into_iter()
-            .partition(|nemesis| self.may(nemesis.need()));
-        let told = refused.into_iter().filter_map(|nemesis| {
+        let told = asked.iter().filter_map(|nemesis| {
             let why = self.refusal(nemesis.need())?;
-            Some(format!("{nemesis}: {why}"))
+            let instead = match nemesis.need() {
+                Need::Net => "by relays on the loopback interface",
+                _ => "left out",
+            };
+            Some(format!("{nemesis} {instead}: {why}"))
         });
-        (allowed, told.collect())
+        let told = told.collect();
+        let possible = |nemesis: &Nemesis| {
+            let need = nemesis.need();
+            need == Need::Net || self.may(need)
+        };
+        (asked.into_iter().filter(possible).collect(), told)
     }
 }

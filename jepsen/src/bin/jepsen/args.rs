@@ -87,10 +87,11 @@ pub(crate) enum Output {
 const EXAMPLES: &str = "\
 Names of --nemesis:
   kill, pause, restart, members          are always possible
-  partition, wire                        need network namespaces and taps
+  partition, wire                        in full with network namespaces and taps
   power, full, stall, rot                need loop devices and mounts
   clock                                  needs time namespaces
-What is not allowed here is left out, and the report says so.
+What is not allowed here is left out, and the report says so. Without taps, relays on the
+loopback interface stand in: a node hears nobody, or hears late.
 
 Exit codes: 0 nothing is wrong, 1 something is, 2 the run could not be made.
 

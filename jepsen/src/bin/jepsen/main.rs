@@ -70,7 +70,7 @@ fn setup(args: &Args, program: PathBuf) -> Setup {
     let place = args.place.clone().or(memory);
     let place = place.unwrap_or_else(std::env::temp_dir);
     let allowed = Allowed::probe(args.inside, &place);
-    let (nemeses, skipped) = allowed.divide(args.nemeses());
+    let (nemeses, limits) = allowed.divide(args.nemeses());
     let out = args.out.clone();
     Setup {
         program,
@@ -78,7 +78,7 @@ fn setup(args: &Args, program: PathBuf) -> Setup {
         duration: Duration::from_secs(args.seconds),
         seed,
         nemeses,
-        skipped,
+        limits,
         rush: args.rush,
         clients: args.clients,
         kind: args.workload,

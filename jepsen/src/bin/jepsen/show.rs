@@ -17,7 +17,7 @@ pub(crate) fn setup(setup: &Setup) -> String {
         setup.duration.as_secs(),
         nemeses.join(", ")
     )];
-    lines.extend(setup.skipped.iter().map(|why| format!("skipped {why}")));
+    lines.extend(setup.limits.iter().cloned());
     lines.join("\n")
 }
 

@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result};
 
 use crate::real::field::Field;
+use crate::real::proxy::Manner;
 
 /// How the nodes are divided.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +43,9 @@ pub(super) async fn strike(field: &mut Field) -> Result<String> {
     {
         nodes.swap(0, place);
     }
+    if field.ground.switch().is_none() {
+        return deafen(field, nodes);
+    }
     let ports = nodes.iter().map(|node| field.port(*node));
     let ports: Vec<u8> = ports.collect::<Result<_>>()?;
     let minority = field.minority();
@@ -55,6 +59,22 @@ pub(super) async fn strike(field: &mut Field) -> Result<String> {
     }
     field.count("partitions", 1);
     Ok(format!("partition {shape:?} of {nodes:?}"))
+}
+
+/// All that relays can do: some nodes hear nobody, a minority or all but one.
+fn deafen(field: &mut Field, mut nodes: Vec<u64>) -> Result<String> {
+    let most = nodes.len().saturating_sub(1);
+    let counts = [1, field.minority(), most];
+    nodes.truncate(field.one_of(&counts)?);
+    for node in &nodes {
+        let manner = Manner {
+            cut: true,
+            ..Manner::default()
+        };
+        field.ground.relay(field.machine(*node)?, manner);
+    }
+    field.count("partitions", 1);
+    Ok(format!("partition: {nodes:?} hear nobody"))
 }
 
 /// Whether nothing gets from the one place to the other; both count from 0.

@@ -7,6 +7,7 @@ use rand::RngExt as _;
 
 use crate::real::field::Field;
 use crate::real::net::{CLIENTS, Link};
+use crate::real::proxy::Manner;
 
 /// Latest, in one direction; twice that is still well below the time of an election.
 const DELAY_MS_MAX: u64 = 60;
@@ -23,6 +24,9 @@ pub(super) fn strike(field: &mut Field) -> Result<String> {
         loss: chance.random_range(0.0..LOSS_MAX),
         doubled: chance.random_range(0.0..LOSS_MAX),
     };
+    if field.ground.switch().is_none() {
+        return delay(field, &nodes, link.delay);
+    }
     let others: Vec<u64> = field.cluster.nodes().iter().map(|node| node.id).collect();
     let switch = field.ground.switch().context("bad lines need a network")?;
     for node in &nodes {
@@ -52,4 +56,14 @@ pub(super) fn strike(field: &mut Field) -> Result<String> {
         link.loss * 100.0,
         link.doubled * 100.0
     ))
+}
+
+/// All that relays can do: what peers say is late.
+fn delay(field: &mut Field, nodes: &[u64], delay: Duration) -> Result<String> {
+    for node in nodes {
+        let manner = Manner { cut: false, delay };
+        field.ground.relay(field.machine(*node)?, manner);
+    }
+    field.count("bad lines", nodes.len());
+    Ok(format!("wire to {nodes:?}: {delay:?} late"))
 }
