@@ -171,10 +171,8 @@ impl Field {
         for node in nodes {
             let machine = self.machine(*node)?;
             let disks = self.ground.disks();
-            disks
-                .get(&machine)
-                .context("a machine has a disk")?
-                .cut(how)?;
+            let disk = disks.get(&machine).context("a machine has a disk")?;
+            disk.cut(how)?;
             drop(disks);
             self.unpowered.insert(machine);
         }
@@ -244,13 +242,9 @@ impl Field {
         for node in self.running() {
             self.hear(node)?;
         }
-        let dead: Vec<u64> = self
-            .cluster
-            .nodes()
-            .iter()
-            .filter(|node| node.pid().is_none() && Some(node.id) != wiped)
-            .map(|node| node.id)
-            .collect();
+        let nodes = self.cluster.nodes().iter();
+        let dead = nodes.filter(|node| node.pid().is_none() && Some(node.id) != wiped);
+        let dead: Vec<u64> = dead.map(|node| node.id).collect();
         for node in dead {
             self.cluster.node_mut(node)?.start()?;
         }
@@ -283,15 +277,13 @@ impl Field {
         }
         let said = node.trace_tail(20);
         let found = ALARMS.iter().any(|alarm| said.contains(alarm));
-        self.count(
-            match (refused, found) {
-                (true, true) => "damage found, node stopped",
-                (true, false) => "damage found, node stopped without naming it",
-                (false, true) => "damage found, node served",
-                (false, false) => "damage not met",
-            },
-            1,
-        );
+        let what = match (refused, found) {
+            (true, true) => "damage found, node stopped",
+            (true, false) => "damage found, node stopped without naming it",
+            (false, true) => "damage found, node served",
+            (false, false) => "damage not met",
+        };
+        self.count(what, 1);
         if said.contains("panicked at") {
             self.alarms
                 .push(format!("damaged node {id} panicked:\n{said}"));
