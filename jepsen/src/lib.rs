@@ -14,8 +14,9 @@
 //! - A process has at most one open operation; after an `info` it never speaks again.
 //! - Values are unique for each key, so that what is read names the write that made it.
 //!
-//! There are two kinds of clusters: real processes ([`cluster`]), and simulated worlds in which a
-//! seed decides everything, lost syncs included ([`sim`]).
+//! There are two kinds of clusters: real processes ([`cluster`]), whose machines, networks and
+//! disks [`real`] hurts, and simulated worlds in which a seed decides everything, lost syncs
+//! included ([`sim`]).
 //!
 //! # Not here
 //! What a node does inside (see `engine-raft`).
@@ -23,6 +24,7 @@
 pub mod checker;
 pub mod cluster;
 pub mod history;
+pub mod real;
 pub mod sim;
 pub mod state;
 pub mod workload;

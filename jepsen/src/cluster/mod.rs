@@ -11,12 +11,16 @@
 //! - A node keeps its ports and its folder over restarts.
 //!
 //! # Not here
-//! Networks between the nodes: all speak over the loopback interface.
+//! Networks and disks that can be hurt: those are [`machine`]s of [`real`](crate::real).
 
 pub mod binary;
+pub mod machine;
 mod node;
+mod plan;
 mod ports;
 pub mod process;
 
-pub use node::{Addresses, Node};
-pub use process::{Cluster, Plan};
+pub use machine::Addresses;
+pub use node::Node;
+pub use plan::Plan;
+pub use process::Cluster;

@@ -1,5 +1,6 @@
 //! One node: its addresses, its folder, and the process while there is one.
 
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -8,14 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Where a node is reached.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Addresses {
-    /// By clients.
-    pub client: String,
-    /// By its peers.
-    pub peer: String,
-}
+use super::machine::{Addresses, Machine};
 
 /// One node of a [`Cluster`](super::Cluster).
 #[derive(Debug)]
@@ -24,26 +18,28 @@ pub struct Node {
     pub id: u64,
     /// Where it is reached, while it runs.
     pub addresses: Addresses,
+    machine: Machine,
     /// How its program is called.
-    command: Vec<std::ffi::OsString>,
+    command: Vec<OsString>,
     trace: PathBuf,
     process: Option<Child>,
 }
 
 impl Node {
-    pub(super) fn new(
-        id: u64,
-        addresses: Addresses,
-        command: Vec<std::ffi::OsString>,
-        trace: PathBuf,
-    ) -> Self {
+    pub(super) fn new(id: u64, machine: Machine, command: Vec<OsString>, trace: PathBuf) -> Self {
         Self {
             id,
-            addresses,
+            addresses: machine.addresses.clone(),
+            machine,
             command,
             trace,
             process: None,
         }
+    }
+
+    /// On what it runs.
+    pub fn machine(&self) -> &Machine {
+        &self.machine
     }
 
     /// What it said about itself: standard output and error of all its processes.
@@ -66,16 +62,25 @@ impl Node {
 
     /// Starts a process on the node's folder.
     pub fn start(&mut self) -> Result<()> {
+        self.start_under(&[])
+    }
+
+    /// Starts a process on the node's folder by another program, which ends by executing the
+    /// node's: so the process id stays.
+    pub fn start_under(&mut self, wrapper: &[OsString]) -> Result<()> {
         ensure!(self.process.is_none(), "node {} runs already", self.id);
-        let (program, arguments) = self.command.split_first().context("a command is named")?;
+        let mut words = wrapper.iter().chain(&self.command);
+        let program = words.next().context("a command is named")?;
         let trace = self.open_trace()?;
-        let process = Command::new(program)
-            .args(arguments)
+        let mut command = Command::new(program);
+        command
+            .args(words)
             .stdin(Stdio::null())
             .stdout(trace.try_clone().context("share the trace file")?)
-            .stderr(trace)
-            .spawn()
-            .with_context(|| format!("start node {} as {}", self.id, program.display()))?;
+            .stderr(trace);
+        let started = self.machine.launcher.launch(command);
+        let process =
+            started.with_context(|| format!("start node {} as {}", self.id, program.display()))?;
         self.process = Some(process);
         Ok(())
     }

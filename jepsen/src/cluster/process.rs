@@ -3,47 +3,23 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use engine_client::{Client, ClientOptions, GroupStatus, NodeStatus};
-use serde_json::json;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
-use super::node::{Addresses, Node};
-use super::ports;
+use super::machine::{Machine, Machines};
+use super::node::Node;
+use super::plan::Plan;
 
 const OPTIONS: &str = "options.json";
 /// Between two looks at a node's status.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// A node that answers nothing for so long is asked again.
 const LOOK_TIMEOUT: Duration = Duration::from_millis(500);
-
-/// What a cluster shall be.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// The program; see [`binary`](super::binary).
-    pub program: PathBuf,
-    /// How many voters from the start.
-    pub voters: u64,
-    /// Sizes and budgets of every node, as `engine::Options`; what is left out keeps its default.
-    pub options: serde_json::Value,
-    /// Where the cluster's folder is made; `None` means among the system's temporary files.
-    pub place: Option<PathBuf>,
-}
-
-impl Plan {
-    /// Three voters with the program's defaults.
-    pub fn new(program: PathBuf) -> Self {
-        Self {
-            program,
-            voters: 3,
-            options: json!({}),
-            place: None,
-        }
-    }
-}
 
 /// Real nodes on this machine, in a folder that is removed with them; after a panic it is kept.
 #[derive(Debug)]
@@ -52,7 +28,9 @@ pub struct Cluster {
     nodes: Vec<Node>,
     program: PathBuf,
     identity: u64,
-    members: Vec<OsString>,
+    machines: Arc<dyn Machines>,
+    /// The highest id of a node that is no longer in the list.
+    retired: u64,
     folder: Option<TempDir>,
 }
 
@@ -63,10 +41,12 @@ impl Cluster {
         let folder = TempDir::with_prefix_in("engine-jepsen-", place).context("make a folder")?;
         fs::write(folder.path().join(OPTIONS), plan.options.to_string())
             .context("write the options")?;
-        let addresses = addresses(usize::try_from(plan.voters)?)?;
-        let members = (1..)
-            .zip(&addresses)
-            .flat_map(|(id, addresses): (u64, _)| {
+        let machines: Vec<(u64, Machine)> = (1..=plan.voters)
+            .map(|id| Ok((id, plan.machines.provide(id, folder.path())?)))
+            .collect::<Result<_>>()?;
+        let members: Vec<OsString> = machines
+            .iter()
+            .flat_map(|(id, Machine { addresses, .. })| {
                 let member = format!("{id}={},{}", addresses.peer, addresses.client);
                 [OsString::from("--member"), OsString::from(member)]
             })
@@ -75,11 +55,12 @@ impl Cluster {
             nodes: Vec::new(),
             program: plan.program,
             identity: rand::random_range(1..=u64::from(u32::MAX)),
-            members,
+            machines: plan.machines,
+            retired: 0,
             folder: Some(folder),
         };
-        for (id, addresses) in (1..).zip(addresses) {
-            let node = cluster.make(id, addresses, &cluster.members);
+        for (id, machine) in machines {
+            let node = cluster.make(id, machine, &members);
             cluster.nodes.push(node);
         }
         cluster.start_all()?;
@@ -156,18 +137,34 @@ impl Cluster {
 
     /// Starts one more node, empty and in no group yet: `Cluster.AddLearner` invites it.
     pub async fn start_empty(&mut self) -> Result<u64> {
-        let id = self.nodes.iter().map(|node| node.id).max().unwrap_or(0) + 1;
-        let addresses = addresses(1)?.pop().context("one port pair was asked for")?;
-        let mut node = self.make(id, addresses, &[]);
+        let id = self.fresh_id();
+        let machine = self.machines.provide(id, self.folder())?;
+        let mut node = self.make(id, machine, &[]);
         node.start()?;
         self.nodes.push(node);
-        self.wait(
-            Duration::from_secs(30),
-            "answer of an empty node",
-            async |cluster| Ok(cluster.status(id).await.ok()),
-        )
-        .await?;
+        let what = "answer of an empty node";
+        let answer = async |cluster: &Self| Ok(cluster.status(id).await.ok());
+        self.wait(Duration::from_secs(30), what, answer).await?;
         Ok(id)
+    }
+
+    /// Takes a dead node out of the list and starts an empty one on its machine, which must have
+    /// been cleared; answers the new node's id.
+    pub fn start_instead_of(&mut self, old: u64) -> Result<u64> {
+        let machine = self.node(old)?.machine().clone();
+        ensure!(self.node(old)?.pid().is_none(), "node {old} still runs");
+        self.nodes.retain(|node| node.id != old);
+        self.retired = self.retired.max(old);
+        let id = self.fresh_id();
+        let mut node = self.make(id, machine, &[]);
+        let started = node.start();
+        self.nodes.push(node);
+        started.map(|()| id)
+    }
+
+    fn fresh_id(&self) -> u64 {
+        let ids = self.nodes.iter().map(|node| node.id);
+        ids.max().unwrap_or(0).max(self.retired) + 1
     }
 
     /// What a node says about itself now.
@@ -294,16 +291,19 @@ impl Cluster {
         }
     }
 
-    fn make(&self, id: u64, addresses: Addresses, members: &[OsString]) -> Node {
+    fn make(&self, id: u64, machine: Machine, members: &[OsString]) -> Node {
+        let addresses = &machine.addresses;
         let folder = self.folder();
         let mut command: Vec<OsString> = vec![self.program.clone().into()];
         command.extend(["node", "run", "--node"].map(OsString::from));
         command.push(id.to_string().into());
         command.push("--data".into());
-        command.push(folder.join(format!("node-{id}")).into());
+        command.push(machine.data.clone().into());
         command.push("--listen".into());
         command.push(addresses.client.clone().into());
         command.push("--peer-listen".into());
+        command.push(machine.peer_listen.clone().into());
+        command.push("--peer-advertise".into());
         command.push(addresses.peer.clone().into());
         command.push("--cluster".into());
         command.push(self.identity.to_string().into());
@@ -311,7 +311,7 @@ impl Cluster {
         command.push("--options".into());
         command.push(folder.join(OPTIONS).into());
         let trace = folder.join(format!("node-{id}.log"));
-        Node::new(id, addresses, command, trace)
+        Node::new(id, machine, command, trace)
     }
 }
 
@@ -330,18 +330,4 @@ impl Drop for Cluster {
 /// Group 0 of a node; there is no other yet.
 pub fn main_group(status: &NodeStatus) -> Option<&GroupStatus> {
     status.groups.iter().find(|group| group.group == 0)
-}
-
-fn addresses(count: usize) -> Result<Vec<Addresses>> {
-    let ports = ports::free(2 * count)?;
-    Ok(ports
-        .chunks_exact(2)
-        .filter_map(|pair| match pair {
-            [client, peer] => Some(Addresses {
-                client: format!("127.0.0.1:{client}"),
-                peer: format!("127.0.0.1:{peer}"),
-            }),
-            _ => None,
-        })
-        .collect())
 }

@@ -90,7 +90,7 @@ fn one(driver: &Driver, plant: Plant, worlds: u64) -> Result<Hunt> {
         simulated: Duration::ZERO,
         wall: Duration::ZERO,
     };
-    for seed in FIRST..FIRST + worlds {
+    for seed in FIRST..=worlds {
         let report = driver.play(seed, &BTreeSet::new())?;
         hunt.worlds += 1;
         hunt.simulated += Duration::from_millis(report.figures.simulated_ms);

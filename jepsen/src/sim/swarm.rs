@@ -185,8 +185,12 @@ impl Kind {
             Self::Kill | Self::PowerCut => 70,
             Self::Cut | Self::Isolate | Self::Split | Self::Ambush => 50,
             Self::Blackout | Self::Latency | Self::SlowDisk | Self::Transfer => 40,
-            Self::ClockJump | Self::ClockDrift | Self::Replace | Self::OldDisk => 30,
-            Self::FullDisk | Self::RaiseFloor => 30,
+            Self::ClockJump
+            | Self::ClockDrift
+            | Self::Replace
+            | Self::OldDisk
+            | Self::FullDisk
+            | Self::RaiseFloor => 30,
             Self::Loss | Self::SyncFails | Self::WritesFail => 20,
         }
     }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use engine_client::{Client, Commit, Error, Guarded, Row, Scan};
+use engine_client::{Client, Commit, Error, Row, Scan};
 
-use super::{Plan, Process, Role};
+use super::{Plan, Process, Role, done};
 use crate::history::{Act, Answer, Found};
 
 pub(super) const KEYSPACE: &str = "bank";
@@ -103,16 +103,6 @@ async fn look(process: &mut Process) {
 
 async fn read(client: &Client, account: &str) -> Result<Option<Row>, Error> {
     client.kv().get(KEYSPACE, account.to_owned()).await
-}
-
-fn done(committed: Guarded<engine_client::Committed>) -> Option<Answer> {
-    match committed {
-        Guarded::Done(done) => Some(Answer {
-            revision: done.revision,
-            ..Answer::default()
-        }),
-        Guarded::Failed(_) => None,
-    }
 }
 
 /// What is no number is no balance, and breaks every sum.

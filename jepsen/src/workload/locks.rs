@@ -1,8 +1,8 @@
 //! Locks: a row that only one can make; its revision is the fencing token.
 
-use engine_client::{Commit, Error, Guarded};
+use engine_client::{Commit, Guarded};
 
-use super::Process;
+use super::{Process, done};
 use crate::history::{Act, Answer, Found};
 
 pub(super) const KEYSPACE: &str = "locks";
@@ -68,7 +68,7 @@ async fn use_it(process: &mut Process, lock: &str, token: u64) {
             None => Commit::new().guard_absent(KEYSPACE, protected.clone()),
         };
         let commit = commit.put(KEYSPACE, protected, token.to_string());
-        done(client.commit(commit).await?)
+        Ok(done(client.commit(commit).await?))
     };
     let act = Act::Use {
         lock: lock.to_owned(),
@@ -83,21 +83,11 @@ async fn release(process: &mut Process, lock: &str, token: u64) {
         let commit = Commit::new()
             .guard_revision(KEYSPACE, lock.to_owned(), token)
             .delete(KEYSPACE, lock.to_owned());
-        done(client.commit(commit).await?)
+        Ok(done(client.commit(commit).await?))
     };
     let act = Act::Release {
         lock: lock.to_owned(),
         token,
     };
     process.perform(act, call).await;
-}
-
-fn done(committed: Guarded<engine_client::Committed>) -> Result<Option<Answer>, Error> {
-    Ok(match committed {
-        Guarded::Done(done) => Some(Answer {
-            revision: done.revision,
-            ..Answer::default()
-        }),
-        Guarded::Failed(_) => None,
-    })
 }

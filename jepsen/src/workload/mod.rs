@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use engine_client::{Certainty, Client, ClientOptions, Error, reason};
+use engine_client::{Certainty, Client, ClientOptions, Error, Guarded, reason};
 use engine_proto::Dialer;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -63,7 +63,7 @@ pub struct Part {
 }
 
 /// A kind of client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Role {
     /// Writes rows: new ones, own ones again and again, shared ones; deletes some.
     Rows,
@@ -258,5 +258,16 @@ fn there(made: Result<(), Error>) -> Result<()> {
     match made {
         Err(error) if error.is(reason::KEYSPACE_EXISTS) || error.is(reason::TOPIC_EXISTS) => Ok(()),
         made => Ok(made?),
+    }
+}
+
+/// What a commit under guards answers, if it was made.
+fn done(committed: Guarded<engine_client::Committed>) -> Option<Answer> {
+    match committed {
+        Guarded::Done(done) => Some(Answer {
+            revision: done.revision,
+            ..Answer::default()
+        }),
+        Guarded::Failed(_) => None,
     }
 }

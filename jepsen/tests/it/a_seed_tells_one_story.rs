@@ -14,6 +14,7 @@ pub(crate) fn driver(faults: Duration) -> Driver {
         program: env!("CARGO_BIN_EXE_sim").into(),
         faults,
         jobs: 2,
+        plant: None,
     }
 }
 
