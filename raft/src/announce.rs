@@ -46,7 +46,7 @@ pub(crate) async fn announce(group: Arc<Group>) {
             Answer::Refused { announced, known } if perhaps && announced == known => return,
             Answer::Refused { announced, known } => {
                 let reason = boot::stale(identity.node, announced, known);
-                group.peers.failure.fail(reason);
+                group.peers.stop_stale(reason);
                 return;
             }
             Answer::Unknown => perhaps = true,

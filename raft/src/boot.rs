@@ -3,17 +3,20 @@
 //! A disk that was put back from an old copy holds less log than its node has acknowledged; it
 //! must never vote or acknowledge again under its old name. So every start counts up, durably,
 //! and is announced to the leader, which commits it; a node whose count is not above the last
-//! one known is refused and stops, to come back empty under a new id.
+//! one known is refused and stops, to come back empty under a new id. The refusal is kept beside
+//! the count: else some more starts would count past the one that is known.
 //!
 //! ```text
-//! node.json = {"format":2,"cluster":…,"node":…,"boot":…,"crc":…}     replaced as a whole on each start
+//! node.json    = {"format":2,"cluster":…,"node":…,"boot":…,"crc":…}     replaced as a whole on each start
+//! node.refused = why, for people                                        made once, never removed
 //! ```
 //!
 //! `crc` is the CRC-32 of the four numbers before it, each in eight bytes, little-endian: a digit
 //! that rots would otherwise be another node or another count. Format 1 has none, and is read.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use engine::env::Vfs;
 use engine::env::vfs::OpenMode;
@@ -27,6 +30,7 @@ use crate::error::{Error, Result};
 
 const FILE: &str = "node.json";
 const FILE_NEW: &str = "node.json.new";
+const FILE_REFUSED: &str = "node.refused";
 const FORMAT: u32 = 2;
 
 /// Without a checksum.
@@ -76,13 +80,24 @@ impl Identity {
     /// The new count survives a power cut once this returns.
     ///
     /// # Errors
-    /// `Invalid` if the folder belongs to another node or cluster.
+    /// `Invalid` if the folder belongs to another node or cluster, or was refused.
     pub(crate) fn start(
         vfs: &dyn Vfs,
         dir: &Path,
         cluster: ClusterId,
         node: NodeId,
     ) -> Result<Self> {
+        let refused = dir.join(FILE_REFUSED);
+        let failed = |source| EngineError::io(format!("look for {}", refused.display()), source);
+        if vfs.exists(&refused).map_err(failed)? {
+            return Err(Error::Invalid(format!(
+                "{} is an old copy of a disk, which the cluster has refused (see {}): remove node \
+                 {node} from the cluster, and let it join with an empty folder under an id never \
+                 used before",
+                dir.display(),
+                refused.display()
+            )));
+        }
         let before = match read(vfs, dir)? {
             None => 0,
             Some(stored) if stored.cluster != cluster.0 => {
@@ -160,6 +175,27 @@ fn write(vfs: &dyn Vfs, dir: &Path, identity: Identity) -> std::io::Result<()> {
     file.sync_data()?;
     vfs.rename(&new, &dir.join(FILE))?;
     vfs.sync_dir(dir)
+}
+
+/// A node's folder.
+#[derive(Clone, Debug)]
+pub(crate) struct Home {
+    pub(crate) vfs: Arc<dyn Vfs>,
+    pub(crate) dir: PathBuf,
+}
+
+impl Home {
+    /// No node shall start here any more.
+    pub(crate) fn refuse(&self, reason: &str) -> std::io::Result<()> {
+        let path = self.dir.join(FILE_REFUSED);
+        if self.vfs.exists(&path)? {
+            return Ok(());
+        }
+        let file = self.vfs.open(&path, OpenMode::CreateNew)?;
+        file.write_at(reason.as_bytes(), 0)?;
+        file.sync_data()?;
+        self.vfs.sync_dir(&self.dir)
+    }
 }
 
 /// The highest count of starts known of each node: applied in any group, or heard from it.

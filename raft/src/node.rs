@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::blocking::blocking;
-use crate::boot::{Boots, Identity};
+use crate::boot::{Boots, Home, Identity};
 use crate::config::NodeConfig;
 use crate::error::{Error, Result};
 use crate::failure::Failure;
@@ -104,6 +104,10 @@ impl Node {
             Arc::clone(&boots),
             timings.clone(),
             failure.clone(),
+            Home {
+                vfs: Arc::clone(&config.env.vfs),
+                dir: config.dir.clone(),
+            },
             config.dialer.clone(),
             Arc::clone(&config.env.workers),
         ));

@@ -17,7 +17,7 @@ use tonic::{Code, Status};
 
 use super::peer::Peer;
 use super::{MESSAGE_BYTES_MAX, STALE_BOOT};
-use crate::boot::{Boots, Identity};
+use crate::boot::{Boots, Home, Identity};
 use crate::config::Timings;
 use crate::failure::Failure;
 use crate::types::{Member, TypeConfig};
@@ -40,6 +40,7 @@ pub(crate) struct Peers {
     pub(crate) boots: Arc<Boots>,
     pub(crate) timings: Timings,
     pub(crate) failure: Failure,
+    home: Home,
     pub(crate) dialer: Dialer,
     /// For reading checkpoints that are sent.
     pub(crate) workers: Arc<dyn Workers>,
@@ -58,6 +59,7 @@ impl Peers {
         boots: Arc<Boots>,
         timings: Timings,
         failure: Failure,
+        home: Home,
         dialer: Dialer,
         workers: Arc<dyn Workers>,
     ) -> Self {
@@ -66,6 +68,7 @@ impl Peers {
             boots,
             timings,
             failure,
+            home,
             dialer,
             workers,
             channels: Mutex::default(),
@@ -143,9 +146,18 @@ impl Peers {
         if status.code() == Code::FailedPrecondition
             && let Some(reason) = status.message().strip_prefix(STALE_BOOT)
         {
-            self.failure
-                .fail(reason.trim_start_matches([':', ' ']).to_owned());
+            self.stop_stale(reason.trim_start_matches([':', ' ']).to_owned());
         }
+    }
+
+    /// Stops this node, whose disk is an old copy, for good.
+    pub(crate) fn stop_stale(&self, reason: String) {
+        if self.failure.reason().is_none()
+            && let Err(error) = self.home.refuse(&reason)
+        {
+            tracing::error!(%error, "the refusal could not be kept in the node's folder");
+        }
+        self.failure.fail(reason);
     }
 }
 

@@ -97,6 +97,14 @@ async fn an_old_copy_of_a_disk_is_refused() {
         .expect("there is a reason");
     assert!(reason.contains("old copy"), "{reason}");
     assert!(reason.contains("id never used before"), "{reason}");
+    cluster.stop(victim).await;
+    // However often it is started, it does not count past what the cluster knows.
+    for _ in 0..3 {
+        let Err(error) = cluster.place(victim).try_start().await else {
+            panic!("a refused folder starts");
+        };
+        assert!(error.to_string().contains("an old copy"), "{error}");
+    }
     cluster.stop_all().await;
 }
 
