@@ -45,7 +45,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FOLDER")]
     pub(crate) out: Option<PathBuf>,
 
-    /// Where the nodes' disks are made; in memory if there is /dev/shm
+    /// Where the nodes' disks are made; in memory if /dev/shm has room
     #[arg(long, value_name = "FOLDER")]
     pub(crate) place: Option<PathBuf>,
 

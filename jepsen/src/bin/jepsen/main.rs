@@ -14,6 +14,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser as _;
+use engine::env::Vfs as _;
+use engine::env::vfs::os::OsVfs;
 use engine_jepsen::cluster::binary;
 use engine_jepsen::real::Need;
 use engine_jepsen::real::report::Report;
@@ -25,6 +27,9 @@ use args::{Args, Output};
 
 /// Where disks of machines are made if it is there: they lie in memory, and syncs are fast.
 const MEMORY: &str = "/dev/shm";
+
+/// Room for the disks of five machines and of those that replace some; containers often have less.
+const MEMORY_FREE_BYTES_MIN: u64 = 4 << 30;
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -66,7 +71,7 @@ fn make(args: &Args) -> Result<Report> {
 
 fn setup(args: &Args, program: PathBuf) -> Setup {
     let seed = args.seed.unwrap_or_else(|| rand::random_range(0..1 << 32));
-    let memory = Some(PathBuf::from(MEMORY)).filter(|folder| folder.is_dir());
+    let memory = Some(PathBuf::from(MEMORY)).filter(|folder| has_room(folder));
     let place = args.place.clone().or(memory);
     let place = place.unwrap_or_else(std::env::temp_dir);
     let allowed = Allowed::probe(args.inside, &place);
@@ -88,6 +93,11 @@ fn setup(args: &Args, program: PathBuf) -> Setup {
         place,
         out: out.unwrap_or_else(|| default_out(seed)),
     }
+}
+
+fn has_room(folder: &Path) -> bool {
+    let space = OsVfs::new().space(folder);
+    space.is_ok_and(|space| space.free_bytes >= MEMORY_FREE_BYTES_MIN)
 }
 
 fn default_out(seed: u64) -> PathBuf {
