@@ -18,8 +18,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use engine::env::Vfs;
 use engine::env::vfs::OpenMode;
+use engine::env::{Env, Vfs};
 use engine::ids::{Boot, ClusterId, NodeId};
 use engine::planted::{Planted, on};
 use engine::{Error as EngineError, ErrorKind};
@@ -180,11 +180,18 @@ fn write(vfs: &dyn Vfs, dir: &Path, identity: Identity) -> std::io::Result<()> {
 /// A node's folder.
 #[derive(Clone, Debug)]
 pub(crate) struct Home {
-    pub(crate) vfs: Arc<dyn Vfs>,
-    pub(crate) dir: PathBuf,
+    vfs: Arc<dyn Vfs>,
+    dir: PathBuf,
 }
 
 impl Home {
+    pub(crate) fn new(env: &Env, dir: &Path) -> Self {
+        Self {
+            vfs: Arc::clone(&env.vfs),
+            dir: dir.to_owned(),
+        }
+    }
+
     /// No node shall start here any more.
     pub(crate) fn refuse(&self, reason: &str) -> std::io::Result<()> {
         let path = self.dir.join(FILE_REFUSED);
@@ -238,8 +245,6 @@ pub(crate) fn stale(node: NodeId, boot: u64, known: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use engine::env::Env;
-
     use super::*;
 
     fn start(env: &Env, cluster: u64, node: u64) -> Result<Identity> {

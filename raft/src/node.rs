@@ -89,12 +89,10 @@ impl Node {
         groups.dedup();
         let shared = Shared::new(config.env.clone(), options);
         let opening = (config.clone(), shared.clone());
-        let workers = config.env.workers.as_ref();
-        let opened = blocking(workers, move || open(&opening.0, &opening.1)).await;
-        let (lock, identity, log) = match opened {
-            Ok(opened) => opened?,
-            Err(error) => return Err(Error::Fatal(format!("opening did not end: {error}"))),
-        };
+        let open = move || open(&opening.0, &opening.1);
+        let opened = blocking(config.env.workers.as_ref(), open).await;
+        let ended = |error| Error::Fatal(format!("opening did not end: {error}"));
+        let (lock, identity, log) = opened.map_err(ended)??;
         let failure = Failure::new();
         let boots = Arc::new(Boots::default());
         boots.note([(identity.node, identity.boot)]);
@@ -104,10 +102,7 @@ impl Node {
             Arc::clone(&boots),
             timings.clone(),
             failure.clone(),
-            Home {
-                vfs: Arc::clone(&config.env.vfs),
-                dir: config.dir.clone(),
-            },
+            Home::new(&config.env, &config.dir),
             config.dialer.clone(),
             Arc::clone(&config.env.workers),
         ));
