@@ -66,13 +66,6 @@ planted! {
     InstallNotSynced "install-not-synced" "The files of a received checkpoint are not synced"
 }
 
-impl Planted {
-    /// The one of this name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|bug| bug.name() == name)
-    }
-}
-
 /// What becomes of an error that a bug may ignore.
 pub(crate) fn ignored<E>(bug: Planted, error: E) -> Result<(), E> {
     if on(bug) { Ok(()) } else { Err(error) }

@@ -12,6 +12,7 @@
 //! which begins after they came; so each gets an index that is not older than its call.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use engine::ids::LogIndex;
@@ -36,15 +37,15 @@ pub(crate) struct Shared {
     /// index.
     last: Mutex<(u64, LogIndex)>,
     /// The number of the last question that has begun.
-    begun: std::sync::atomic::AtomicU64,
+    begun: AtomicU64,
     /// Whether any caller was answered.
-    answered: std::sync::atomic::AtomicBool,
+    answered: AtomicBool,
 }
 
 impl Shared {
     /// Whether any caller was answered.
     pub(crate) fn has_answered(&self) -> bool {
-        self.answered.load(std::sync::atomic::Ordering::Relaxed)
+        self.answered.load(Ordering::Relaxed)
     }
 }
 
@@ -66,7 +67,9 @@ pub(crate) async fn barrier(group: &Group) -> Result<()> {
     match timeout(group.timings.request, wait).await {
         Ok(result) => {
             let answered = &group.read_index.answered;
-            answered.fetch_or(result.is_ok(), std::sync::atomic::Ordering::Relaxed);
+            if result.is_ok() && !answered.load(Ordering::Relaxed) {
+                answered.store(true, Ordering::Relaxed);
+            }
             result
         }
         Err(_) => Err(Error::NoQuorum),
@@ -120,7 +123,7 @@ async fn applied(group: &Group, index: LogIndex) -> Result<()> {
 
 /// An index asked for after this call.
 async fn index(group: &Group) -> Result<LogIndex> {
-    use std::sync::atomic::Ordering;
+    use Ordering;
 
     let begun = group.read_index.begun.load(Ordering::Acquire);
     let mut last = group.read_index.last.lock().await;

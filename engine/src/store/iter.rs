@@ -89,6 +89,7 @@ impl VisibleRows {
         }
     }
 
+    #[inline]
     fn load(&self, row: StoredRow, revision: Revision) -> Result<Row> {
         if self.keys_only {
             Ok(row.without_value(revision))
@@ -204,16 +205,19 @@ impl Merge {
         Ok(())
     }
 
+    #[inline]
     pub(super) fn place(&self) -> Option<Place<'_>> {
         self.sources.get(*self.order.first()?)?.place()
     }
 
     /// The key of the version it stands on.
+    #[inline]
     pub(super) fn key(&self) -> Bytes {
         self.front().and_then(Source::key).unwrap_or_default()
     }
 
     /// The row of the version it stands on; `None` for a tombstone.
+    #[inline]
     pub(super) fn row(&self) -> Option<StoredRow> {
         self.front()?.row()
     }
@@ -267,6 +271,7 @@ impl Merge {
         Ok(())
     }
 
+    #[inline]
     fn front(&self) -> Option<&Source> {
         self.sources.get(*self.order.first()?)
     }
@@ -358,6 +363,7 @@ impl Source {
         }
     }
 
+    #[inline]
     fn advance(&mut self) -> Result<()> {
         match self {
             Self::Memtable(cursor) => {
@@ -383,6 +389,7 @@ impl Source {
         )
     }
 
+    #[inline]
     fn place(&self) -> Option<Place<'_>> {
         match self {
             Self::Memtable(cursor) => cursor.place(),
@@ -391,6 +398,7 @@ impl Source {
         }
     }
 
+    #[inline]
     fn key(&self) -> Option<Bytes> {
         match self {
             Self::Memtable(cursor) => cursor.key(),
@@ -399,6 +407,7 @@ impl Source {
         }
     }
 
+    #[inline]
     fn row(&self) -> Option<StoredRow> {
         match self {
             Self::Memtable(cursor) => cursor.row(),

@@ -25,6 +25,9 @@ use crate::store::row::{Found, RowParts, StoredRow, StoredValue, ValueParts};
 /// Entries from one restart to the next.
 const RESTART_ENTRIES: usize = 16;
 
+/// What a key may be longer than the first of its run before memory is asked for again.
+const KEY_BYTES_SPARE: usize = 8;
+
 const KIND_TOMBSTONE: u8 = 0;
 const KIND_ROW: u8 = 1;
 const KIND_BLOB: u8 = 2;
@@ -123,9 +126,9 @@ pub(super) struct Block {
 }
 
 /// One entry, its key still split.
-struct RawEntry {
+struct RawEntry<'a> {
     shared: usize,
-    tail: Range<usize>,
+    tail: &'a [u8],
     revision: Revision,
     row: Option<RawRow>,
 }
@@ -180,20 +183,20 @@ impl Block {
         // Keys are compared without being put together: `common` bytes of the target agree with
         // the last entry, which is before the target.
         let mut common = 0;
-        let mut position = self.restart(interval)?;
+        let mut reader = self.reader(self.restart(interval)?);
         let next_restart = self.interval_end(interval)?;
-        while position < self.entries_len {
-            if position == next_restart {
+        while reader.position < self.entries_len {
+            if reader.position == next_restart {
                 common = 0;
             }
-            let entry = self.entry(&mut position)?;
+            let entry = reader.entry()?;
             if entry.shared > common {
                 continue;
             }
             if entry.shared < common {
                 return Ok(None);
             }
-            let tail = self.slice(entry.tail.clone(), "key")?;
+            let tail = entry.tail;
             let wanted = target.key.get(common..).unwrap_or_default();
             let agree = common_prefix(tail, wanted);
             match (tail.get(agree), wanted.get(agree)) {
@@ -218,10 +221,9 @@ impl Block {
         let (mut low, mut high) = (0, self.restarts);
         while high - low > 1 {
             let middle = low + (high - low) / 2;
-            let mut position = self.restart(middle)?;
-            let entry = self.entry(&mut position)?;
+            let entry = self.reader(self.restart(middle)?).entry()?;
             let place = Place {
-                key: self.slice(entry.tail, "key")?,
+                key: entry.tail,
                 revision: entry.revision,
             };
             if place < target {
@@ -239,28 +241,28 @@ impl Block {
         index: usize,
         into: &mut Interval,
     ) -> Result<(), DecodeError> {
-        let mut keys = Vec::with_capacity(into.keys.len());
-        into.keys = Bytes::new();
         into.entries.clear();
-        let mut position = self.restart(index)?;
+        let mut reader = self.reader(self.restart(index)?);
         let end = self.interval_end(index)?;
+        let mut keys = Vec::new();
         let mut last = 0..0;
-        while position < end {
-            let entry = self.entry(&mut position)?;
+        while reader.position < end {
+            let entry = reader.entry()?;
             if entry.shared > last.len() {
-                return Err(damaged("key", position, "shares more than there is"));
+                return Err(reader.damaged("key", "shares more than there is"));
             }
             if into.entries.len() == RESTART_ENTRIES {
                 // Without this a small block could stand for gigabytes of keys.
-                return Err(damaged(
-                    "entry",
-                    position,
-                    "a run longer than any that is written",
-                ));
+                return Err(reader.damaged("entry", "a run longer than any that is written"));
+            }
+            if keys.is_empty() {
+                // Most keys of a run are about as long as its first.
+                let guess = (entry.tail.len() + KEY_BYTES_SPARE) * RESTART_ENTRIES;
+                keys.reserve(guess.min(self.entries_len));
             }
             let start = keys.len();
             keys.extend_from_within(last.start..last.start + entry.shared);
-            keys.extend_from_slice(self.slice(entry.tail, "key")?);
+            keys.extend_from_slice(entry.tail);
             last = start..keys.len();
             into.entries.push(Slot {
                 key: last.clone(),
@@ -269,7 +271,7 @@ impl Block {
             });
         }
         if into.entries.is_empty() {
-            return Err(damaged("entry", position, "a restart without entries"));
+            return Err(reader.damaged("entry", "a restart without entries"));
         }
         into.keys = keys.into();
         Ok(())
@@ -316,117 +318,14 @@ impl Block {
         }
     }
 
-    /// Reads the entry at `position` and moves it behind.
+    /// What reads entries from `position` on.
     #[inline]
-    fn entry(&self, position: &mut usize) -> Result<RawEntry, DecodeError> {
-        let shared = self.length("shared", position)?;
-        let tail = self.range("key", position)?;
-        let revision = Revision(self.varint("revision", position)?);
-        let kind = self.slice(*position..*position + 1, "kind")?;
-        *position += 1;
-        let row = match kind {
-            [KIND_TOMBSTONE] => None,
-            [kind @ (KIND_ROW | KIND_BLOB)] => {
-                let age = self.varint("age", position)?;
-                Some(RawRow {
-                    create_revision: Revision(revision.0.wrapping_sub(age)),
-                    version: self.varint("version", position)?,
-                    value: if *kind == KIND_ROW {
-                        RawValue::Inline(self.range("value", position)?)
-                    } else {
-                        RawValue::Blob(self.blob_ref(position)?)
-                    },
-                })
-            }
-            _ => return Err(damaged("kind", *position, "is unknown")),
-        };
-        Ok(RawEntry {
-            shared,
-            tail,
-            revision,
-            row,
-        })
-    }
-
-    fn blob_ref(&self, position: &mut usize) -> Result<BlobRef, DecodeError> {
-        let at = BlobRef {
-            file: self.varint("blob file", position)?,
-            offset: self.varint("blob offset", position)?,
-            len: u32::try_from(self.varint("blob length", position)?)
-                .map_err(|_| damaged("blob length", *position, "is too large"))?,
-        };
-        let inside = self
-            .blob_file(at)
-            .is_some_and(|file| at.offset.saturating_add(at.record_bytes()) <= file.len);
-        if !inside {
-            return Err(damaged(
-                "blob",
-                *position,
-                "lies outside the table's blob files",
-            ));
+    fn reader(&self, position: usize) -> Reader<'_> {
+        Reader {
+            block: self,
+            entries: self.bytes.get(..self.entries_len).unwrap_or_default(),
+            position,
         }
-        Ok(at)
-    }
-
-    /// A length, and the range of that many bytes behind it.
-    #[inline]
-    fn range(
-        &self,
-        field: &'static str,
-        position: &mut usize,
-    ) -> Result<Range<usize>, DecodeError> {
-        let len = self.length(field, position)?;
-        let start = *position;
-        let end = start
-            .checked_add(len)
-            .filter(|end| *end <= self.entries_len)
-            .ok_or_else(|| damaged(field, start, "is longer than the block"))?;
-        *position = end;
-        Ok(start..end)
-    }
-
-    #[inline]
-    fn length(&self, field: &'static str, position: &mut usize) -> Result<usize, DecodeError> {
-        let len = self.varint(field, position)?;
-        usize::try_from(len).map_err(|_| damaged(field, *position, "does not fit in memory"))
-    }
-
-    #[inline]
-    fn varint(&self, field: &'static str, position: &mut usize) -> Result<u64, DecodeError> {
-        let bytes = self.bytes.get(*position..self.entries_len);
-        let bytes = bytes.unwrap_or_default();
-        let low = |byte: &u8| u64::from(byte & 0x7f);
-        // Nearly all are as short as this.
-        let (value, len) = match bytes {
-            [a @ 0..=0x7f, ..] => (low(a), 1),
-            [a, b @ 0..=0x7f, ..] => (low(a) | low(b) << 7, 2),
-            [a, b, c @ 0..=0x7f, ..] => (low(a) | low(b) << 7 | low(c) << 14, 3),
-            _ => return self.long_varint(field, position),
-        };
-        *position += len;
-        Ok(value)
-    }
-
-    fn long_varint(&self, field: &'static str, position: &mut usize) -> Result<u64, DecodeError> {
-        let bytes = self.bytes.get(*position..self.entries_len);
-        let bytes = bytes.unwrap_or_default();
-        let mut value = 0u64;
-        for (index, byte) in bytes.iter().take(10).enumerate() {
-            value |= u64::from(byte & 0x7f) << (7 * index);
-            if byte & 0x80 == 0 {
-                *position += index + 1;
-                return Ok(value);
-            }
-        }
-        Err(damaged(field, *position, "a number does not end"))
-    }
-
-    #[inline]
-    fn slice(&self, range: Range<usize>, field: &'static str) -> Result<&[u8], DecodeError> {
-        let start = range.start;
-        self.bytes
-            .get(range)
-            .ok_or_else(|| damaged(field, start, "lies outside the block"))
     }
 }
 
@@ -475,6 +374,117 @@ impl Interval {
     #[inline]
     pub(super) fn row(&self, index: usize, block: &Block) -> Option<StoredRow> {
         block.row(self.entries.get(index)?.row.as_ref())
+    }
+}
+
+/// Reads entries one after another.
+struct Reader<'a> {
+    block: &'a Block,
+    entries: &'a [u8],
+    position: usize,
+}
+
+impl<'a> Reader<'a> {
+    #[inline]
+    fn entry(&mut self) -> Result<RawEntry<'a>, DecodeError> {
+        let shared = self.length("shared")?;
+        let tail = self.range("key")?;
+        let tail = self.entries.get(tail).unwrap_or_default();
+        let revision = Revision(self.varint("revision")?);
+        let kind = self.entries.get(self.position);
+        self.position += 1;
+        let row = match kind {
+            Some(&KIND_TOMBSTONE) => None,
+            Some(kind @ &(KIND_ROW | KIND_BLOB)) => {
+                let age = self.varint("age")?;
+                Some(RawRow {
+                    create_revision: Revision(revision.0.wrapping_sub(age)),
+                    version: self.varint("version")?,
+                    value: if *kind == KIND_ROW {
+                        RawValue::Inline(self.range("value")?)
+                    } else {
+                        RawValue::Blob(self.blob_ref()?)
+                    },
+                })
+            }
+            Some(_) | None => return Err(self.damaged("kind", "is unknown")),
+        };
+        Ok(RawEntry {
+            shared,
+            tail,
+            revision,
+            row,
+        })
+    }
+
+    fn blob_ref(&mut self) -> Result<BlobRef, DecodeError> {
+        let at = BlobRef {
+            file: self.varint("blob file")?,
+            offset: self.varint("blob offset")?,
+            len: u32::try_from(self.varint("blob length")?)
+                .map_err(|_| self.damaged("blob length", "is too large"))?,
+        };
+        let inside = self
+            .block
+            .blob_file(at)
+            .is_some_and(|file| at.offset.saturating_add(at.record_bytes()) <= file.len);
+        if !inside {
+            return Err(self.damaged("blob", "lies outside the table's blob files"));
+        }
+        Ok(at)
+    }
+
+    /// A length, and the range of that many bytes behind it.
+    #[inline]
+    fn range(&mut self, field: &'static str) -> Result<Range<usize>, DecodeError> {
+        let len = self.length(field)?;
+        let start = self.position;
+        match start.checked_add(len) {
+            Some(end) if end <= self.entries.len() => {
+                self.position = end;
+                Ok(start..end)
+            }
+            _ => Err(self.damaged(field, "is longer than the block")),
+        }
+    }
+
+    #[inline]
+    fn length(&mut self, field: &'static str) -> Result<usize, DecodeError> {
+        let len = self.varint(field)?;
+        usize::try_from(len).map_err(|_| self.damaged(field, "does not fit in memory"))
+    }
+
+    #[inline]
+    fn varint(&mut self, field: &'static str) -> Result<u64, DecodeError> {
+        let bytes = self.entries.get(self.position..).unwrap_or_default();
+        let low = |byte: &u8| u64::from(byte & 0x7f);
+        // Nearly all are as short as this.
+        let (value, len) = match bytes {
+            [a @ 0..=0x7f, ..] => (low(a), 1),
+            [a, b @ 0..=0x7f, ..] => (low(a) | low(b) << 7, 2),
+            [a, b, c @ 0..=0x7f, ..] => (low(a) | low(b) << 7 | low(c) << 14, 3),
+            _ => return self.long_varint(field, bytes),
+        };
+        self.position += len;
+        Ok(value)
+    }
+
+    #[cold]
+    fn long_varint(&mut self, field: &'static str, bytes: &[u8]) -> Result<u64, DecodeError> {
+        let mut value = 0u64;
+        for (index, byte) in bytes.iter().take(10).enumerate() {
+            value |= u64::from(byte & 0x7f) << (7 * index);
+            if byte & 0x80 == 0 {
+                self.position += index + 1;
+                return Ok(value);
+            }
+        }
+        Err(self.damaged(field, "a number does not end"))
+    }
+
+    #[cold]
+    fn damaged(&self, field: &'static str, problem: &'static str) -> DecodeError {
+        damaged(field, self.position, problem)
     }
 }
 
