@@ -71,7 +71,7 @@ impl Default for Options {
             log_tail_bytes: 16 * MIB as usize,
             log_idle_mark_ms: 100,
             checkpoint_bytes: u64::from(64 * MIB),
-            memtable_bytes: 32 * MIB as usize,
+            memtable_bytes: 20 * MIB as usize,
             table_bytes: u64::from(16 * MIB),
             level_base_bytes: u64::from(256 * MIB),
             compression: Compression::default(),
