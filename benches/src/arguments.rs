@@ -47,6 +47,15 @@ pub struct Arguments {
           value_parser = clap::value_parser!(u32).range(1..=1000).map(|count| count as usize))]
     pub connections: usize,
 
+    /// Keep this going beside every cell, uncounted: what does it do to the others?
+    #[arg(long, value_name = "NAME", value_enum)]
+    pub beside: Option<Workload>,
+
+    /// Requests in flight of --beside
+    #[arg(long, value_name = "COUNT", default_value_t = 64, requires = "beside",
+          value_parser = clap::value_parser!(u32).range(1..=100_000).map(|count| count as usize))]
+    pub beside_clients: usize,
+
     /// Length of a cell
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     pub seconds: Duration,
@@ -90,7 +99,10 @@ Examples:
     engine-bench
 
   Three nodes of its own, put with 64 clients for ten seconds, kept as JSON:
-    engine-bench --spawn --workloads put,put-stream --clients 64 --seconds 10 --out put.json";
+    engine-bench --spawn --workloads put,put-stream --clients 64 --seconds 10 --out put.json
+
+  Reads of cached rows, while 64 clients have each of their writes synced:
+    engine-bench --spawn --workloads get-local --clients 1 --keys 100 --beside put";
 
 fn seconds(text: &str) -> Result<Duration, String> {
     text.parse()

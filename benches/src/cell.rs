@@ -54,6 +54,9 @@ pub struct Cell {
     pub log_bytes_per_command: Option<f64>,
     /// Resident memory of the largest node afterwards, in bytes.
     pub rss_bytes_max: u64,
+    /// The longest time that a node's event loop stood still since the node started, in
+    /// milliseconds.
+    pub stall_ms_max: u64,
 }
 
 /// Measures one cell.
@@ -63,14 +66,16 @@ pub async fn measure(
     clients: usize,
     arguments: &Arguments,
 ) -> Result<Cell> {
-    let connections = arguments.connections.min(clients);
-    let mut workers = Vec::with_capacity(connections);
-    for connection in 0..connections {
-        let client = connect(endpoints, connection, arguments).await?;
-        let share = clients.div_ceil(connections);
-        workers.push(Arc::new(Worker::new(workload, client, share, arguments)));
-    }
+    let workers = workers(endpoints, workload, clients, arguments).await?;
     let observer = connect(endpoints, 0, arguments).await?;
+    let beside = match arguments.beside {
+        Some(beside) => {
+            let clients = arguments.beside_clients;
+            let workers = self::workers(endpoints, beside, clients, arguments).await?;
+            Some(Load::start(&workers, clients))
+        }
+        None => None,
+    };
 
     let load = Load::start(&workers, clients);
     tokio::time::sleep(arguments.warm_up).await;
@@ -86,6 +91,10 @@ pub async fn measure(
     let mut cpu_after = before.clone();
     cpu_after.look_at_cpu();
     let outcome = load.finish().await?;
+    if let Some(beside) = beside {
+        beside.stop();
+        beside.finish().await?;
+    }
     let after = Nodes::look(&observer).await?;
     ensure!(
         outcome.operations > 0,
@@ -106,7 +115,7 @@ pub async fn measure(
     Ok(Cell {
         workload,
         clients,
-        connections,
+        connections: workers.len(),
         seconds: length.as_secs_f64(),
         operations: outcome.operations,
         errors: outcome.errors,
@@ -127,7 +136,25 @@ pub async fn measure(
         log_bytes_per_command: per_command(used.log_bytes),
         commands_per_entry: (used.entries > 0).then(|| used.commands as f64 / used.entries as f64),
         rss_bytes_max: used.rss_bytes_max,
+        stall_ms_max: used.stall_ms_max,
     })
+}
+
+/// One for each connection.
+async fn workers(
+    endpoints: &[String],
+    workload: Workload,
+    clients: usize,
+    arguments: &Arguments,
+) -> Result<Vec<Arc<Worker>>> {
+    let connections = arguments.connections.min(clients);
+    let mut workers = Vec::with_capacity(connections);
+    for connection in 0..connections {
+        let client = connect(endpoints, connection, arguments).await?;
+        let share = clients.div_ceil(connections);
+        workers.push(Arc::new(Worker::new(workload, client, share, arguments)));
+    }
+    Ok(workers)
 }
 
 /// Connections begin at different nodes, so that local reads spread evenly.

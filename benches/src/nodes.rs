@@ -41,6 +41,8 @@ pub struct Used {
     pub log_bytes: u64,
     /// Resident memory of the largest node afterwards.
     pub rss_bytes_max: u64,
+    /// The longest stall of a node's event loop since the node started.
+    pub stall_ms_max: u64,
 }
 
 impl Nodes {
@@ -99,6 +101,7 @@ impl Nodes {
             used.log_syncs += now.log_syncs.saturating_sub(then.log_syncs);
             used.log_bytes += now.log_bytes.saturating_sub(then.log_bytes);
             used.rss_bytes_max = used.rss_bytes_max.max(now.rss_bytes);
+            used.stall_ms_max = used.stall_ms_max.max(now.stall_ms_max);
         }
         Ok(used)
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::arguments::Arguments;
 use crate::cell::Cell;
 use crate::machine::Machine;
+use crate::workload::Workload;
 
 /// One run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,11 +41,13 @@ pub struct Settings {
     pub partitions: u32,
     /// Uncounted time before each cell, in seconds.
     pub warm_up_seconds: f64,
+    /// What went on beside every cell, uncounted, and with how many clients.
+    pub beside: Option<(Workload, usize)>,
 }
 
 const HEAD: &str = "\
-| workload | clients | conns | ops/s | p50 ms | p95 ms | p99 ms | max ms | client CPU us/op | leader CPU us/op | followers CPU us/op | log syncs/cmd | cmds/entry | log bytes/cmd | RSS MiB | errors |
-|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|
+| workload | clients | conns | ops/s | p50 ms | p95 ms | p99 ms | max ms | client CPU us/op | leader CPU us/op | followers CPU us/op | log syncs/cmd | cmds/entry | log bytes/cmd | RSS MiB | stall ms | errors |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|
 ";
 
 impl Settings {
@@ -59,6 +62,9 @@ impl Settings {
             message_bytes: arguments.message_bytes,
             partitions: arguments.partitions,
             warm_up_seconds: arguments.warm_up.as_secs_f64(),
+            beside: arguments
+                .beside
+                .map(|beside| (beside, arguments.beside_clients)),
         }
     }
 }
@@ -108,11 +114,18 @@ impl Report {
             settings.partitions,
             settings.warm_up_seconds,
         )?;
+        if let Some((workload, clients)) = settings.beside {
+            writeln!(
+                to,
+                "Beside each cell, uncounted: {} with {clients} clients.\n",
+                workload.name()
+            )?;
+        }
         to.push_str(HEAD);
         for cell in &self.cells {
             writeln!(
                 to,
-                "| {} | {} | {} | **{}** | {:.3} | {:.3} | {:.3} | {:.1} | {} | {} | {} | {} | {} | {} | {} | {} |",
+                "| {} | {} | {} | **{}** | {:.3} | {:.3} | {:.3} | {:.1} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
                 cell.workload.name(),
                 cell.clients,
                 cell.connections,
@@ -128,6 +141,7 @@ impl Report {
                 figure(cell.commands_per_entry, 1),
                 figure(cell.log_bytes_per_command, 0),
                 cell.rss_bytes_max >> 20,
+                cell.stall_ms_max,
                 cell.errors,
             )?;
         }

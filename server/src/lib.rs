@@ -24,6 +24,7 @@ mod world;
 
 mod query;
 mod service;
+mod watchdog;
 mod wire;
 
 mod admission;

@@ -36,6 +36,7 @@ use crate::closing::{Close, Closing, closing};
 use crate::config::{BootstrapMember, ServerConfig};
 use crate::port::{GivenPort, Port};
 use crate::service::{ClusterService, CommitService, Desk, KvService, LogService, TopicsService};
+use crate::watchdog::Stalls;
 use crate::world::World;
 
 /// Most requests at once on one connection.
@@ -140,6 +141,7 @@ impl Bound {
     /// If the data folder is in use or damaged, or the configuration does not hold.
     pub async fn serve(self, config: ServerConfig, world: World) -> anyhow::Result<ServerHandle> {
         let node = open(&self, &config, world).await?;
+        let stalls = Stalls::default();
         let (close, closed) = closing();
         let (peers_close, peers_closed) = closing();
 
@@ -147,7 +149,7 @@ impl Bound {
         let peers = tokio::spawn(listen(self.peer, peer_routes, peers_closed));
         let founded = found(&node, config.bootstrap.as_ref()).await;
         let routes = match founded {
-            Ok(()) => client_routes(&node, &config, closed.clone()).await,
+            Ok(()) => client_routes(&node, &config, closed.clone(), stalls.clone()).await,
             Err(error) => Err(error),
         };
         let routes = match routes {
@@ -159,6 +161,8 @@ impl Bound {
             }
         };
         let clients = tokio::spawn(listen(self.client, routes, closed));
+        // In simulated time nothing is ever late.
+        let watchdog = node.env().vfs.is_system().then(|| stalls.watch());
         tracing::info!(
             node = config.node.0,
             cluster = config.cluster,
@@ -174,6 +178,7 @@ impl Bound {
             peers_close,
             clients,
             peers,
+            watchdog,
         })
     }
 }
@@ -187,6 +192,7 @@ pub struct ServerHandle {
     peers_close: Close,
     clients: JoinHandle<anyhow::Result<()>>,
     peers: JoinHandle<anyhow::Result<()>>,
+    watchdog: Option<JoinHandle<()>>,
 }
 
 impl ServerHandle {
@@ -221,6 +227,9 @@ impl ServerHandle {
     /// If the node does not close cleanly; its data is then as after a crash, and whole.
     pub async fn stop(self) -> anyhow::Result<()> {
         tracing::info!("stopping");
+        if let Some(watchdog) = &self.watchdog {
+            watchdog.abort();
+        }
         self.close.close();
         let served = drain(self.clients, DRAIN_MAX, "client").await;
         let closed = self.node.shutdown().await.context("close the node");
@@ -280,8 +289,10 @@ async fn client_routes(
     node: &Node,
     config: &ServerConfig,
     closing: Closing,
+    stalls: Stalls,
 ) -> anyhow::Result<Routes> {
-    let desk = Desk::new(node.clone(), config.admission, closing).context("look at the node")?;
+    let desk = Desk::new(node.clone(), config.admission, closing, stalls)
+        .context("look at the node")?;
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<CommitServer<CommitService>>().await;
     health.set_serving::<KvServer<KvService>>().await;

@@ -297,6 +297,13 @@ impl Cell {
         let engine = self.open()?;
         let engine_ref = engine.as_ref();
         let stop = AtomicBool::new(false);
+        let alone = thread::scope(|scope| {
+            let reader = scope.spawn(|| read_until(engine_ref, self.keys, &stop));
+            thread::sleep(self.duration());
+            stop.store(true, Ordering::Relaxed);
+            reader.join().expect("no panic")
+        })?;
+        stop.store(false, Ordering::Relaxed);
         let duration = self.duration() * 3;
         let (latencies, written, elapsed) = thread::scope(|scope| {
             let reader = scope.spawn(|| read_until(engine_ref, self.keys, &stop));
@@ -319,6 +326,7 @@ impl Cell {
             Ok::<_, anyhow::Error>((latencies, written, elapsed))
         })?;
         let mut measures = measures([
+            ("alone_p99_us", alone.micros_at(0.99)),
             ("read_p50_us", latencies.micros_at(0.5)),
             ("read_p99_us", latencies.micros_at(0.99)),
             ("read_p999_us", latencies.micros_at(0.999)),

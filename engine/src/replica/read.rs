@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::rooms::Rooms;
 use super::{Catalog, Replica};
 use crate::apply::store_key;
+use crate::cache::CacheStats;
 use crate::command::RowRef;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{KeyspaceId, PartitionId, Revision};
@@ -171,6 +172,19 @@ impl Replica {
     /// The names of all keyspaces, sorted.
     pub fn keyspaces(&self) -> Vec<String> {
         self.catalog().keyspaces.keys().cloned().collect()
+    }
+
+    /// What the row cache did; each of its misses is a row that the store was asked for. The
+    /// groups of a node share it.
+    pub fn cache_stats(&self) -> CacheStats {
+        self.inner.shared.rows.stats()
+    }
+
+    /// Forgets all cached rows and blocks, those of the node's other groups too. No answer
+    /// changes, the next ones take longer: for measurements.
+    pub fn clear_caches(&self) {
+        self.inner.shared.rows.clear();
+        self.inner.shared.blocks.clear();
     }
 
     /// The newest published revision.

@@ -150,6 +150,13 @@ impl BlockCache {
         shard.insert(key, block);
     }
 
+    /// Forgets all blocks.
+    pub fn clear(&self) {
+        for counted in &self.shards {
+            counted.shard.write().evict_to(0);
+        }
+    }
+
     /// Counts memory that an open table keeps; blocks make room for it.
     pub(super) fn add_resident(&self, bytes: usize) {
         self.resident.fetch_add(bytes, Ordering::Relaxed);

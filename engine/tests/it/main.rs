@@ -1,5 +1,7 @@
 //! The engine's tests from outside: readable scripts, received checkpoints, restarts.
 
+mod caches;
+mod compare_and_set;
 mod damage;
 mod examples;
 mod fixtures;

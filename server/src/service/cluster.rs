@@ -85,6 +85,7 @@ impl Cluster for ClusterService {
 async fn status(desk: &Desk, request: pb::StatusRequest) -> Result<pb::StatusResponse, Error> {
     let permit = desk.enter(&request)?;
     let node = desk.node().clone();
+    let stall_ms_max = desk.stalls().max_ms();
     // A replica's view waits for the entry that is being applied.
     desk.blocking(permit, move || {
         let status = node.status();
@@ -97,6 +98,7 @@ async fn status(desk: &Desk, request: pb::StatusRequest) -> Result<pb::StatusRes
             status,
             views,
             Process::look(node.env()),
+            stall_ms_max,
         ))
     })
     .await

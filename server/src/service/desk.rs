@@ -18,6 +18,7 @@ use crate::closing::Closing;
 use crate::error::{Absent, Error};
 use crate::forward::{Forward, Forwardable, was_forwarded};
 use crate::status::{Effect, status};
+use crate::watchdog::Stalls;
 use crate::wire::{Change, Header, Invalid};
 
 /// What a request brings beside its message.
@@ -70,6 +71,7 @@ struct Inner {
     admission: Admission,
     forward: Forward,
     closing: Closing,
+    stalls: Stalls,
     /// The newest published revision of each group, for those who wait.
     published: BTreeMap<GroupId, watch::Receiver<Revision>>,
 }
@@ -80,6 +82,7 @@ impl Desk {
         node: Node,
         limits: AdmissionLimits,
         closing: Closing,
+        stalls: Stalls,
     ) -> engine_raft::Result<Self> {
         let status = node.status();
         let mut published = BTreeMap::new();
@@ -99,6 +102,7 @@ impl Desk {
                 node,
                 admission: Admission::new(limits),
                 closing,
+                stalls,
                 published,
             }),
         })
@@ -107,6 +111,11 @@ impl Desk {
     /// The node behind the desk.
     pub(super) fn node(&self) -> &Node {
         &self.inner.node
+    }
+
+    /// How long the event loop stood still.
+    pub(super) fn stalls(&self) -> &Stalls {
+        &self.inner.stalls
     }
 
     /// Becomes true when the node stops.

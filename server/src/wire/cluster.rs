@@ -70,6 +70,7 @@ pub(crate) fn status_response(
     status: NodeStatus,
     views: Vec<(ReplicaView, bool)>,
     process: Process,
+    stall_ms_max: u64,
 ) -> pb::StatusResponse {
     let metrics = &status.metrics;
     let metrics = pb::NodeMetrics {
@@ -80,6 +81,7 @@ pub(crate) fn status_response(
         cache_hits: metrics.cache_hits,
         cache_misses: metrics.cache_misses,
         rss_bytes: process.rss_bytes,
+        stall_ms_max,
     };
     let disk = pb::DiskStatus {
         state: status.disk.state.to_string(),
