@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use stepped::SteppedWorkers;
-pub use thread::ThreadWorkers;
+pub use thread::{ThreadWorkers, be_patient};
 
 /// What a step left to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,11 @@ pub enum Step {
 pub trait Job: Send {
     /// Does a bounded piece of work.
     fn step(&mut self) -> Step;
+
+    /// Whether nobody waits for it, so that requests should have the processors first.
+    fn is_patient(&self) -> bool {
+        false
+    }
 }
 
 /// Where jobs run.

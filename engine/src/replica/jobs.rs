@@ -74,6 +74,10 @@ impl Job for Checkpoint {
 }
 
 impl Job for Compaction {
+    fn is_patient(&self) -> bool {
+        true
+    }
+
     fn step(&mut self) -> Step {
         let Some(inner) = running(&self.inner) else {
             return Step::Done;

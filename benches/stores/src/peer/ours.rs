@@ -16,6 +16,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use engine::cache::RowCache;
 use engine::env::Env;
 use engine::env::vfs::os::OsVfs;
+use engine::env::workers::be_patient;
 use engine::ids::{ClusterId, GroupId, LogId, LogIndex, Revision};
 use engine::segment::{Log, LogEntry, LogOptions, Write};
 use engine::store::{BlockCache, KeyRange, Lsm, NewRow, RowWrite, Store, StoreOptions};
@@ -203,6 +204,7 @@ impl Shared {
     }
 
     fn compact_until_stopped(&self) -> Result<()> {
+        be_patient();
         loop {
             let (seen, stop) = {
                 let mut work = self.work.lock();

@@ -6,8 +6,15 @@ use std::sync::Arc;
 use std::thread::{self, ThreadId};
 
 use parking_lot::{Condvar, Mutex};
+use rustix::process::{getpriority_process, setpriority_process};
 
 use super::{Job, JobControl, JobHandle, Step, Workers};
+
+/// A third of the weight of a thread that serves requests, when both want one processor.
+const PATIENT_NICENESS: i32 = 5;
+
+/// The smallest share that there is.
+const NICENESS_MAX: i32 = 19;
 
 /// Runs each job on a thread of its own.
 ///
@@ -41,7 +48,20 @@ impl Workers for ThreadWorkers {
     }
 }
 
+/// Gives the calling thread a smaller share of the processors, for the rest of its life.
+pub fn be_patient() {
+    // Of the thread alone: Linux keeps a niceness for each.
+    let patient = getpriority_process(None)
+        .and_then(|usual| setpriority_process(None, (usual + PATIENT_NICENESS).min(NICENESS_MAX)));
+    if let Err(error) = patient {
+        tracing::debug!(%error, "a thread keeps its priority");
+    }
+}
+
 fn run(job: Box<dyn Job>, parking: &Parking) {
+    if job.is_patient() {
+        be_patient();
+    }
     parking.state.lock().thread = Some(thread::current().id());
     let _done = DoneOnDrop(parking);
     // The job is dropped inside: whatever it owns is gone before `join` returns.
@@ -176,6 +196,32 @@ mod tests {
         published.store(u64::MAX, Ordering::Release);
         handle.wake();
         handle.join();
+    }
+
+    #[test]
+    fn only_the_thread_of_a_patient_job_has_a_smaller_share() {
+        struct Asks(bool, mpsc::Sender<i32>);
+        impl Job for Asks {
+            fn is_patient(&self) -> bool {
+                self.0
+            }
+
+            fn step(&mut self) -> Step {
+                let niceness = getpriority_process(None);
+                let niceness = niceness.expect("a thread may ask for its own");
+                self.1.send(niceness).expect("the test listens");
+                Step::Done
+            }
+        }
+        let niceness = |patient| {
+            let (answers, answered) = mpsc::channel();
+            let job = Box::new(Asks(patient, answers));
+            ThreadWorkers::new().spawn("test-job", job).join();
+            answered.recv().expect("the job answers")
+        };
+        let usual = niceness(false);
+        assert_eq!(niceness(true), (usual + PATIENT_NICENESS).min(NICENESS_MAX));
+        assert_eq!(niceness(false), usual);
     }
 
     #[test]
