@@ -116,7 +116,8 @@ fn hint(error: &ClientError) -> Option<String> {
         reason::NO_QUORUM
         | reason::LEADER_UNREACHABLE
         | reason::NOT_LEADER
-        | reason::RECOVERING => {
+        | reason::RECOVERING
+        | reason::REPAIRING => {
             "a majority of the nodes must be up and connected: see 'engine-cli cluster status'"
         }
         reason::OVERLOADED | reason::SHUTTING_DOWN => "try again in a moment",

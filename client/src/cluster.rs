@@ -9,7 +9,7 @@ use crate::call::{Calls, Kind, service};
 use crate::error::Result;
 
 pub use engine_proto::v1::{
-    DiskStatus, GroupStatus, Member, NodeMetrics, StatusResponse as NodeStatus,
+    DiskStatus, GroupStatus, Member, NodeMetrics, RepairStatus, StatusResponse as NodeStatus,
 };
 
 /// Calls about nodes; from [`Client::cluster`](crate::Client::cluster).

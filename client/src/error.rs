@@ -20,6 +20,8 @@ pub mod reason {
     pub const NO_QUORUM: &str = "NO_QUORUM";
     /// The node has not caught up since its start.
     pub const RECOVERING: &str = "RECOVERING";
+    /// The node's state is damaged and being repaired; another node serves.
+    pub const REPAIRING: &str = "REPAIRING";
     /// The node is stopping.
     pub const SHUTTING_DOWN: &str = "SHUTTING_DOWN";
     /// Too much is waiting; later is better.

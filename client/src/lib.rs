@@ -79,7 +79,9 @@ mod topics;
 pub mod planted;
 
 pub use client::{Client, ClientOptions};
-pub use cluster::{Cluster, DiskStatus, GroupStatus, Member, NodeAnswer, NodeMetrics, NodeStatus};
+pub use cluster::{
+    Cluster, DiskStatus, GroupStatus, Member, NodeAnswer, NodeMetrics, NodeStatus, RepairStatus,
+};
 pub use commit::{Commit, Committed, Condition, GuardFailed, Guarded, OpResult};
 pub use consumer::{Consumer, ConsumerOptions, Record, Start};
 pub use error::{Certainty, Error, Result, reason};

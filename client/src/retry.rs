@@ -62,6 +62,7 @@ pub(crate) fn decide(repeat: Repeat, error: &Error, doubted: bool) -> Decision {
         | reason::LEADER_UNREACHABLE
         | reason::NO_QUORUM
         | reason::RECOVERING
+        | reason::REPAIRING
         | reason::SHUTTING_DOWN
         | reason::OVERLOADED
         | reason::TIMEOUT
@@ -152,6 +153,7 @@ mod tests {
             ("NO_QUORUM", false, None, Harmful, false, GiveUp),
             ("NO_QUORUM", false, None, Numbered, false, ResendLater),
             ("RECOVERING", true, None, Harmless, false, ResendLater),
+            ("REPAIRING", true, None, Harmful, false, ResendLater),
             ("SHUTTING_DOWN", true, None, Harmful, false, ResendLater),
             ("OVERLOADED", true, None, Harmful, false, ResendLater),
             ("UNREACHABLE", true, None, Harmful, false, ResendLater),

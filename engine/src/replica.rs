@@ -7,6 +7,7 @@
 //!
 //!   group-N/state-000001/{store,partitions}     the folder in use: the highest number
 //!   group-N/incoming                            a checkpoint being received
+//!   group-N/{damaged,quarantine-…}              see `repair`
 //! ```
 //!
 //! Nothing here is synced on the request path: the log covers it. A *checkpoint* begins at an
@@ -23,7 +24,9 @@
 
 mod checkpoints;
 mod jobs;
+mod note;
 mod read;
+mod repair;
 mod rooms;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -49,6 +52,8 @@ use crate::query::ReplicaView;
 use crate::queue::PartitionLengths;
 use crate::state::State;
 use crate::store::BlockCache;
+
+pub use repair::{Repair, Repaired};
 
 use rooms::{Rooms, check_reaches, clean_folder};
 
@@ -91,6 +96,9 @@ pub struct Replica {
 
 type Listener<T> = Box<dyn Fn(T) + Send + Sync>;
 
+/// Hears of the fault that stops a replica.
+pub type FaultListener = Box<dyn Fn(&Error) + Send + Sync>;
+
 struct Inner {
     shared: Shared,
     group: GroupId,
@@ -121,6 +129,7 @@ struct Inner {
     on_published: RwLock<Vec<Listener<Revision>>>,
     on_checkpoint: RwLock<Vec<Listener<LogId>>>,
     on_ready: RwLock<Vec<Listener<()>>>,
+    on_fault: RwLock<Vec<FaultListener>>,
 }
 
 struct Writer {
@@ -191,6 +200,7 @@ impl Replica {
             on_published: RwLock::default(),
             on_checkpoint: RwLock::default(),
             on_ready: RwLock::default(),
+            on_fault: RwLock::default(),
         });
         inner.note_durable()?;
         jobs::spawn(&inner);
@@ -286,6 +296,16 @@ impl Replica {
     /// replica: they may run inside an apply that waits for a flush.
     pub fn on_checkpoint(&self, listener: Box<dyn Fn(LogId) + Send + Sync>) {
         self.inner.on_checkpoint.write().push(listener);
+    }
+
+    /// Calls back with the fault that stops this replica, at once if there is one already, before
+    /// whoever met it is told. Listeners must not use the replica.
+    pub fn on_fault(&self, listener: FaultListener) {
+        let mut listeners = self.inner.on_fault.write();
+        if let Some(fault) = &*self.inner.fault.lock() {
+            listener(fault);
+        }
+        listeners.push(listener);
     }
 
     /// The last applied entry.
@@ -440,7 +460,15 @@ impl Inner {
         };
         tracing::error!(group = self.group.0, %error, "the replica stops");
         let again = error.again();
-        self.fault.lock().get_or_insert(error);
+        let listeners = self.on_fault.read();
+        let mut fault = self.fault.lock();
+        if fault.is_none() {
+            for listener in listeners.iter() {
+                listener(&error);
+            }
+            *fault = Some(error);
+        }
+        drop(fault);
         self.flushed.notify_all();
         again
     }

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use engine::env::vfs::OpenMode;
+use engine::env::vfs::{OpenMode, replace_durable};
 use engine::env::{Env, Vfs};
 use engine::ids::{Boot, ClusterId, NodeId};
 use engine::planted::{Planted, on};
@@ -29,7 +29,6 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 
 const FILE: &str = "node.json";
-const FILE_NEW: &str = "node.json.new";
 const FILE_REFUSED: &str = "node.refused";
 const FORMAT: u32 = 2;
 
@@ -166,15 +165,7 @@ fn write(vfs: &dyn Vfs, dir: &Path, identity: Identity) -> std::io::Result<()> {
     };
     stored.crc = Some(stored.checksum());
     let bytes = serde_json::to_vec(&stored).map_err(std::io::Error::other)?;
-    let new = dir.join(FILE_NEW);
-    if vfs.exists(&new)? {
-        vfs.remove(&new)?;
-    }
-    let file = vfs.open(&new, OpenMode::CreateNew)?;
-    file.write_at(&bytes, 0)?;
-    file.sync_data()?;
-    vfs.rename(&new, &dir.join(FILE))?;
-    vfs.sync_dir(dir)
+    replace_durable(vfs, &dir.join(FILE), &bytes)
 }
 
 /// A node's folder.

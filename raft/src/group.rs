@@ -15,19 +15,19 @@ use openraft::errors::Fatal;
 use tokio::sync::{Mutex, watch};
 
 use crate::batcher::Batcher;
-use crate::blocking::blocking;
 use crate::boot::Boots;
 use crate::config::Timings;
 use crate::error::{Error, Result};
 use crate::failure::Failure;
 use crate::log_store::LogStore;
 use crate::network::{Factory, Peers};
+use crate::repair::Repairs;
 use crate::snapshot::{self, on_replica};
 use crate::state_machine::{StateMachine, Synced};
 use crate::tasks::Tasks;
 use crate::types::{Member, Raft, RaftMetrics, TypeConfig};
 use crate::view::View;
-use crate::{reads, ticker};
+use crate::{member_list, reads, repair, ticker};
 
 /// A group at work.
 pub(crate) struct Group {
@@ -69,6 +69,8 @@ pub(crate) struct Common {
     pub(crate) raft_config: Arc<openraft::Config>,
     pub(crate) failure: Failure,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) repairs: Repairs,
+    pub(crate) stopping: watch::Receiver<bool>,
 }
 
 impl Group {
@@ -80,7 +82,8 @@ impl Group {
         tasks: &mut Tasks,
     ) -> Result<Arc<Self>> {
         let log = LogStore::new(common.log.clone(), id);
-        let replica = open(common, id, dir, &log).await?;
+        let replica = repair::open(common, id, dir, &log).await?;
+        repair::watch_damage(common, dir, &replica);
         common.boots.note(replica.boots());
         let view = Arc::new(View::new(&replica));
         let (ready, ready_changed) = watch::channel(());
@@ -132,6 +135,7 @@ impl Group {
         tasks.spawn(ticker::keep_house(Arc::clone(&group), common.log.clone()));
         tasks.spawn(reads::watch_recovery(Arc::clone(&group)));
         tasks.spawn(crate::announce::announce(Arc::clone(&group)));
+        tasks.spawn(member_list::follow(Arc::clone(&group), dir.to_owned()));
         Ok(group)
     }
 
@@ -173,22 +177,6 @@ impl Group {
         wanted: impl FnMut(&RaftMetrics) -> bool,
     ) -> Option<RaftMetrics> {
         wait_for(&self.raft, wanted).await
-    }
-}
-
-async fn open(common: &Common, id: GroupId, dir: &Path, log: &LogStore) -> Result<Replica> {
-    let (shared, dir, log) = (common.shared.clone(), dir.to_owned(), log.clone());
-    let workers = Arc::clone(&shared.env.workers);
-    let opened = blocking(workers.as_ref(), move || {
-        let replica = Replica::open(&shared, id, &dir, log.purged())?;
-        log.agree_with(replica.applied())?;
-        Ok::<_, engine::Error>(replica)
-    });
-    match opened.await {
-        Ok(replica) => Ok(replica?),
-        Err(error) => Err(Error::Fatal(format!(
-            "opening group {id} did not end: {error}"
-        ))),
     }
 }
 

@@ -17,6 +17,7 @@
 //! - State and log agree after a crash during an install: `LogStore::agree_with`.
 //! - Reads after a restart wait until everything ever shown is applied again: `reads`.
 //! - A node never comes back with less log than it acknowledged: `boot`, `announce`.
+//! - A node with a damaged state takes no part before it has a peer's: `repair`.
 //! - Pre-votes are really asked, and heartbeats have a connection of their own: `network`.
 //!
 //! # Invariants
@@ -27,6 +28,8 @@
 //! What a command does (see `engine`); what clients speak (see `engine-server`).
 
 mod node;
+
+mod joining;
 
 mod group;
 
@@ -43,6 +46,12 @@ mod state_machine;
 mod snapshot;
 
 mod log_store;
+
+mod repair;
+
+mod fetch;
+
+mod member_list;
 
 mod network;
 
@@ -79,7 +88,9 @@ mod storage_suite;
 
 pub use config::{NodeConfig, Timings};
 pub use error::{Error, Result};
+pub use joining::Joining;
 pub use node::Node;
+pub use repair::{RepairProgress, RepairStatus};
 pub use service::PeerService;
 pub use standing::Standing;
 pub use status::{GroupStatus, MemberStatus, NodeMetrics, NodeStatus, Role};

@@ -10,7 +10,6 @@ use std::fmt;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
-use engine::ErrorKind;
 use engine::command::{Command, Outcome};
 use engine::disk::DiskWatch;
 use engine::env::Env;
@@ -24,14 +23,15 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::blocking::blocking;
-use crate::boot::{Boots, Home, Identity};
 use crate::config::NodeConfig;
 use crate::error::{Error, Result};
 use crate::failure::Failure;
-use crate::group::{Common, Counters, Group};
+use crate::group::{Counters, Group};
+use crate::joining::Joining;
 use crate::membership;
 use crate::network::Peers;
 use crate::reads;
+use crate::repair::Repairs;
 use crate::service::{self, PeerService};
 use crate::standing::Standing;
 use crate::status::{GroupStatus, NodeMetrics, NodeStatus};
@@ -49,14 +49,15 @@ pub struct Node {
 /// What the handle and the service share.
 pub(crate) struct Inner {
     pub(crate) peers: Arc<Peers>,
-    groups: OnceLock<BTreeMap<GroupId, Arc<Group>>>,
-    shared: Shared,
-    log: Log,
-    failure: Failure,
-    counters: Arc<Counters>,
-    tasks: tokio::sync::Mutex<Tasks>,
-    stopping: watch::Sender<bool>,
-    lock: Mutex<Option<Box<dyn fmt::Debug + Send + Sync>>>,
+    pub(crate) groups: OnceLock<BTreeMap<GroupId, Arc<Group>>>,
+    pub(crate) shared: Shared,
+    pub(crate) log: Log,
+    pub(crate) failure: Failure,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) repairs: Repairs,
+    pub(crate) tasks: tokio::sync::Mutex<Tasks>,
+    pub(crate) stopping: watch::Sender<bool>,
+    pub(crate) lock: Mutex<Option<Box<dyn fmt::Debug + Send + Sync>>>,
 }
 
 impl Inner {
@@ -81,93 +82,24 @@ impl Node {
     /// [`Error::Engine`] if the folder is in use, damaged or cannot be written;
     /// [`Error::Invalid`] if it belongs to another node or cluster, or the configuration is wrong.
     pub async fn start(config: NodeConfig) -> Result<Self> {
-        let raft_config = config.timings.raft(config.cluster)?;
-        let options = config.options.clone().validate()?;
-        let mut groups = config.groups.clone();
-        groups.push(GroupId(0));
-        groups.sort_unstable();
-        groups.dedup();
-        let shared = Shared::new(config.env.clone(), options);
-        let opening = (config.clone(), shared.clone());
-        let open = move || open(&opening.0, &opening.1);
-        let opened = blocking(config.env.workers.as_ref(), open).await;
-        let ended = |error| Error::Fatal(format!("opening did not end: {error}"));
-        let (lock, identity, log) = opened.map_err(ended)??;
-        let failure = Failure::new();
-        let boots = Arc::new(Boots::default());
-        boots.note([(identity.node, identity.boot)]);
-        let timings = config.timings.clone();
-        let peers = Arc::new(Peers::new(
-            identity,
-            Arc::clone(&boots),
-            timings.clone(),
-            failure.clone(),
-            Home::new(&config.env, &config.dir),
-            config.dialer.clone(),
-            Arc::clone(&config.env.workers),
-        ));
-        let common = Common {
-            shared: shared.clone(),
-            log: log.clone(),
-            peers: Arc::clone(&peers),
-            boots,
-            timings,
-            raft_config,
-            failure: failure.clone(),
-            counters: Arc::default(),
-        };
-        let node = Self {
-            inner: Arc::new(Inner {
-                peers,
-                groups: OnceLock::new(),
-                shared,
-                log,
-                failure,
-                counters: Arc::clone(&common.counters),
-                tasks: tokio::sync::Mutex::default(),
-                stopping: watch::Sender::new(false),
-                lock: Mutex::new(Some(lock)),
-            }),
-        };
-        let started = node.start_groups(&common, &config, &groups).await;
-        if let Err(error) = started {
-            node.shutdown().await.ok();
-            return Err(error);
-        }
-        tracing::info!(
-            node = identity.node.0,
-            cluster = identity.cluster.0,
-            boot = identity.boot.0,
-            groups = groups.len(),
-            "started"
-        );
-        Ok(node)
+        Joining::open(config).await?.join().await
     }
 
-    async fn start_groups(
-        &self,
-        common: &Common,
-        config: &NodeConfig,
-        ids: &[GroupId],
-    ) -> Result<()> {
-        let mut tasks = self.inner.tasks.lock().await;
-        let mut groups = BTreeMap::new();
-        let mut result = Ok(());
-        for id in ids {
-            let dir = config.dir.join(format!("group-{id}"));
-            match Group::start(common, *id, &dir, &mut tasks).await {
-                Ok(group) => {
-                    groups.insert(*id, group);
-                }
-                Err(error) => {
-                    result = Err(error);
-                    break;
-                }
-            }
+    /// The handle of a node that has been opened, and is in no group yet.
+    pub(crate) fn opened(inner: Inner) -> Self {
+        Self {
+            inner: Arc::new(inner),
         }
-        // Those that have started are kept even then: shutting down must find them.
-        self.inner.groups.get_or_init(|| groups);
-        result
+    }
+
+    /// What the handle stands for.
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.inner
+    }
+
+    /// Waits until a group is found damaged at this start; see [`NodeStatus::repairs`].
+    pub async fn repair_begun(&self) {
+        self.inner.repairs.any().await;
     }
 
     /// What the peer port serves.
@@ -264,6 +196,7 @@ impl Node {
                 .map(|group| GroupStatus::of(group))
                 .collect(),
             disk: self.inner.disk().status(),
+            repairs: self.inner.repairs.list(),
             metrics: self.metrics(),
         }
     }
@@ -313,6 +246,7 @@ impl Node {
             log_bytes: log.bytes,
             cache_hits: cache.hits,
             cache_misses: cache.misses,
+            repairs: self.inner.repairs.done(),
         }
     }
 
@@ -397,21 +331,4 @@ impl fmt::Debug for Node {
             .field("identity", &self.inner.peers.identity)
             .finish_non_exhaustive()
     }
-}
-
-type Opened = (Box<dyn fmt::Debug + Send + Sync>, Identity, Log);
-
-fn open(config: &NodeConfig, shared: &Shared) -> Result<Opened> {
-    let (env, dir) = (&config.env, &config.dir);
-    let failed = |source| engine::Error::io(format!("open {}", dir.display()), source);
-    engine::env::vfs::create_dir_durable(env.vfs.as_ref(), dir).map_err(failed)?;
-    let lock = env.vfs.lock(&dir.join("LOCK")).map_err(|source| {
-        let context = format!("{} is in use by another process", dir.display());
-        engine::Error::with_source(ErrorKind::Locked, context, source)
-    })?;
-    // The log first: a node that cannot read its log has not started.
-    let log = Log::open(env, &dir.join("log"), config.cluster, shared.options.log())?;
-    shared.disk.start(env, dir, &log);
-    let identity = Identity::start(env.vfs.as_ref(), dir, config.cluster, config.node)?;
-    Ok((lock, identity, log))
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use engine::codec::DecodeError;
 use engine::command::Command;
-use engine::ids::{Boot, GroupId, NodeId};
+use engine::ids::{Boot, GroupId, LogIndex, NodeId};
 use engine::replica::Replica;
 use engine_proto::v1::peer_server::{Peer, PeerServer};
 use engine_proto::v1::{PeerRequest, PeerResponse, SnapshotChunk};
@@ -23,6 +23,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::boot;
 use crate::error::Error;
+use crate::fetch;
 use crate::group::Group;
 use crate::network::{
     KIND_PRE_VOTE, KIND_VOTE, MESSAGE_BYTES_MAX, STALE_BOOT, SnapshotHead, decode_append,
@@ -51,7 +52,7 @@ impl std::fmt::Debug for PeerService {
     }
 }
 
-type Answers = Pin<Box<dyn Stream<Item = Result<PeerResponse, Status>> + Send>>;
+pub(crate) type Answers = Pin<Box<dyn Stream<Item = Result<PeerResponse, Status>> + Send>>;
 
 impl PeerService {
     /// Refuses who must not be heard; answers the group that is meant.
@@ -109,6 +110,7 @@ impl PeerService {
 #[tonic::async_trait]
 impl Peer for PeerService {
     type AppendStream = Answers;
+    type FetchCheckpointStream = Answers;
 
     async fn append(
         &self,
@@ -207,6 +209,30 @@ impl Peer for PeerService {
             Ok(answer) => Ok(self.reply(&answer)),
             Err(error) => Err(stopped(&error)),
         }
+    }
+
+    async fn fetch_checkpoint(
+        &self,
+        request: Request<PeerRequest>,
+    ) -> Result<Response<Answers>, Status> {
+        let request = request.into_inner();
+        let group = self.check(&request)?;
+        let at_least = LogIndex(read(&request)?);
+        tracing::info!(
+            group = group.id.0,
+            from = request.from,
+            at_least = at_least.0,
+            "a peer repairs itself"
+        );
+        let service = self.clone();
+        let answers = fetch::serve(group, at_least, move |body| service.answer(body)).await?;
+        let mut stopping = self.inner.stopping();
+        let stopped = async move {
+            stopping.wait_for(|stopping| *stopping).await.ok();
+        };
+        Ok(Response::new(Box::pin(
+            answers.take_until(Box::pin(stopped)),
+        )))
     }
 
     async fn read_index(

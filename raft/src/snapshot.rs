@@ -65,7 +65,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
 
 /// Makes a checkpoint of the present state; on a full disk, as soon as there is room: to
 /// openraft an error is the end of the node.
-async fn fresh(replica: &Replica) -> io::Result<()> {
+pub(crate) async fn fresh(replica: &Replica) -> io::Result<()> {
     loop {
         let begun = on_replica(replica, |replica| match replica.begin_checkpoint() {
             Err(error) if error.kind() == engine::ErrorKind::Full => Ok(false),

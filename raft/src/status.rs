@@ -7,6 +7,7 @@ use engine::ids::{Boot, ClusterId, GroupId, LogId, LogIndex, NodeId, Term};
 use openraft::ServerState;
 
 use crate::group::Group;
+use crate::repair::RepairStatus;
 use crate::types::{Member, RaftMetrics, engine_index, engine_log_id};
 
 /// A node's view; served without a quorum.
@@ -24,6 +25,9 @@ pub struct NodeStatus {
     pub disk: DiskStatus,
     /// What it has done since it started.
     pub metrics: NodeMetrics,
+    /// Groups whose state was found damaged at this start. While one of them is being repaired
+    /// the node takes part in none.
+    pub repairs: Vec<RepairStatus>,
 }
 
 /// One Raft group on one node.
@@ -102,6 +106,8 @@ pub struct NodeMetrics {
     pub cache_hits: u64,
     /// Row cache misses.
     pub cache_misses: u64,
+    /// Damaged states replaced by a peer's.
+    pub repairs: u64,
 }
 
 impl GroupStatus {

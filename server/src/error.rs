@@ -19,6 +19,8 @@ pub(crate) enum Error {
     OutOfRange(Range),
     /// This node has too much to do.
     Overloaded(&'static str),
+    /// This node's state is damaged and not yet replaced.
+    Repairing,
     /// The caller's time is over; what was begun goes on.
     DeadlinePassed,
     /// Replication could not do it.

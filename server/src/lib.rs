@@ -18,6 +18,7 @@
 //! Consensus (`engine-raft`), state (`engine`), authentication and TLS.
 
 mod config;
+mod front;
 mod port;
 mod server;
 mod world;

@@ -3,39 +3,33 @@
 //! 1. Both ports are bound, so that a taken one is noticed before anything is touched and a
 //!    port 0 is known before it is advertised.
 //! 2. The node is opened: it locks the data folder and replays its log.
-//! 3. The peer port is served, then the cluster is founded if this is its first start.
-//! 4. The client port is served.
+//! 3. The peer port is served. The node takes part; if its state is damaged, it is repaired from
+//!    a peer before, and meanwhile the client port answers for the status alone.
+//! 4. The cluster is founded if this is its first start, and the client port is served.
 //! 5. Asked to stop: waiting fetches and streams end, what was begun is answered, clients are
 //!    told to leave; then the node closes, then the peer port.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use engine::ids::{ClusterId, GroupId, NodeId};
-use engine::limits::REQUEST_BYTES_MAX;
-use engine_proto::v1::cluster_server::ClusterServer;
-use engine_proto::v1::commit_server::CommitServer;
-use engine_proto::v1::kv_server::KvServer;
-use engine_proto::v1::log_server::LogServer;
-use engine_proto::v1::topics_server::TopicsServer;
-use engine_raft::{Member, Node, NodeConfig};
+use engine_raft::{Joining, Member, Node, NodeConfig};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tonic::server::NamedService;
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
-use tonic_reflection::server::Error as ReflectionError;
-use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 
 use crate::closing::{Close, Closing, closing};
 use crate::config::{BootstrapMember, ServerConfig};
+use crate::front::{Front, client_routes, join};
 use crate::port::{GivenPort, Port};
-use crate::service::{ClusterService, CommitService, Desk, KvService, LogService, TopicsService};
+use crate::service::Desk;
 use crate::watchdog::Stalls;
 use crate::world::World;
 
@@ -65,9 +59,14 @@ const PEER_DRAIN_MAX: Duration = Duration::from_millis(500);
 /// If the node cannot start (a taken port, a folder in use, damaged data), and if it fails while
 /// serving: it must then be looked at before it is started again.
 pub async fn run(config: ServerConfig, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
-    let server = start(config).await?;
+    let mut shutdown = pin!(shutdown);
+    let server = tokio::select! {
+        started = start(config) => started?,
+        // A start may last as long as a repair waits; to break it off is to crash, which is safe.
+        () = &mut shutdown => return Ok(()),
+    };
     let failure = tokio::select! {
-        () = shutdown => None,
+        () = &mut shutdown => None,
         failure = server.failed() => Some(failure),
     };
     let stopped = server.stop().await;
@@ -140,27 +139,36 @@ impl Bound {
     /// # Errors
     /// If the data folder is in use or damaged, or the configuration does not hold.
     pub async fn serve(self, config: ServerConfig, world: World) -> anyhow::Result<ServerHandle> {
-        let node = open(&self, &config, world).await?;
+        let joining = open(&self, &config, world).await?;
+        let node = joining.node().clone();
         let stalls = Stalls::default();
         let (close, closed) = closing();
         let (peers_close, peers_closed) = closing();
 
         let peer_routes = Routes::new(node.peer_service());
         let peers = tokio::spawn(listen(self.peer, peer_routes, peers_closed));
-        let founded = found(&node, config.bootstrap.as_ref()).await;
-        let routes = match founded {
-            Ok(()) => client_routes(&node, &config, closed.clone(), stalls.clone()).await,
+        let desk = Desk::new(
+            node.clone(),
+            config.admission,
+            closed.clone(),
+            stalls.clone(),
+        );
+        let front = match client_routes(&desk) {
+            Ok((routes, health)) => {
+                let clients = Front::new(self.client, routes, closed);
+                // Boxed: it happens once, and its state is large.
+                Box::pin(join(joining, clients, &desk, &health, &config)).await
+            }
             Err(error) => Err(error),
         };
-        let routes = match routes {
-            Ok(routes) => routes,
+        let clients = match front {
+            Ok(clients) => clients,
             Err(error) => {
                 peers.abort();
                 node.shutdown().await.ok();
                 return Err(error);
             }
         };
-        let clients = tokio::spawn(listen(self.client, routes, closed));
         // In simulated time nothing is ever late.
         let watchdog = node.env().vfs.is_system().then(|| stalls.watch());
         tracing::info!(
@@ -240,12 +248,12 @@ impl ServerHandle {
     }
 }
 
-async fn open(bound: &Bound, config: &ServerConfig, world: World) -> anyhow::Result<Node> {
+async fn open(bound: &Bound, config: &ServerConfig, world: World) -> anyhow::Result<Joining> {
     let advertised = |given: &str, bound: SocketAddr| match given {
         "" => bound.to_string(),
         given => given.to_owned(),
     };
-    Node::start(NodeConfig {
+    Joining::open(NodeConfig {
         node: config.node,
         cluster: ClusterId(config.cluster),
         dir: config.data.clone(),
@@ -258,11 +266,16 @@ async fn open(bound: &Bound, config: &ServerConfig, world: World) -> anyhow::Res
         dialer: world.dialer,
     })
     .await
-    .with_context(|| format!("open node {} in {}", config.node, config.data.display()))
+    .with_context(|| opened(config))
+}
+
+/// What an error of the opening was about.
+pub(crate) fn opened(config: &ServerConfig) -> String {
+    format!("open node {} in {}", config.node, config.data.display())
 }
 
 /// Founds the cluster, if it is new.
-async fn found(
+pub(crate) async fn found(
     node: &Node,
     members: Option<&BTreeMap<u64, BootstrapMember>>,
 ) -> anyhow::Result<()> {
@@ -284,70 +297,8 @@ async fn found(
         .context("found the cluster of the --member named")
 }
 
-/// Everything on the client port.
-async fn client_routes(
-    node: &Node,
-    config: &ServerConfig,
-    closing: Closing,
-    stalls: Stalls,
-) -> anyhow::Result<Routes> {
-    let desk = Desk::new(node.clone(), config.admission, closing, stalls)
-        .context("look at the node")?;
-    let (health, health_service) = tonic_health::server::health_reporter();
-    health.set_serving::<CommitServer<CommitService>>().await;
-    health.set_serving::<KvServer<KvService>>().await;
-    health.set_serving::<TopicsServer<TopicsService>>().await;
-    health.set_serving::<LogServer<LogService>>().await;
-    health.set_serving::<ClusterServer<ClusterService>>().await;
-    let reflection = reflection().context("read the services' descriptors")?;
-
-    let mut routes = Routes::builder();
-    routes
-        .add_service(health_service)
-        .add_service(reflection)
-        .add_service(
-            CommitServer::new(CommitService(desk.clone()))
-                .max_decoding_message_size(REQUEST_BYTES_MAX),
-        )
-        .add_service(
-            KvServer::new(KvService(desk.clone())).max_decoding_message_size(REQUEST_BYTES_MAX),
-        )
-        .add_service(
-            TopicsServer::new(TopicsService(desk.clone()))
-                .max_decoding_message_size(REQUEST_BYTES_MAX),
-        )
-        .add_service(
-            LogServer::new(LogService(desk.clone())).max_decoding_message_size(REQUEST_BYTES_MAX),
-        )
-        .add_service(
-            ClusterServer::new(ClusterService(desk)).max_decoding_message_size(REQUEST_BYTES_MAX),
-        );
-    Ok(routes.routes())
-}
-
-/// Reflection over what the client port serves; the peers' service is nobody else's business.
-fn reflection() -> Result<ServerReflectionServer<impl ServerReflection>, ReflectionError> {
-    [
-        CommitServer::<CommitService>::NAME,
-        KvServer::<KvService>::NAME,
-        TopicsServer::<TopicsService>::NAME,
-        LogServer::<LogService>::NAME,
-        ClusterServer::<ClusterService>::NAME,
-        "grpc.health.v1.Health",
-        "grpc.reflection.v1.ServerReflection",
-    ]
-    .into_iter()
-    .fold(
-        tonic_reflection::server::Builder::configure(),
-        tonic_reflection::server::Builder::with_service_name,
-    )
-    .register_encoded_file_descriptor_set(engine_proto::FILE_DESCRIPTOR_SET)
-    .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-    .build_v1()
-}
-
 /// Serves `routes` on `port` until `closing` becomes true and all connections are gone.
-async fn listen(port: Port, routes: Routes, mut closing: Closing) -> anyhow::Result<()> {
+pub(crate) async fn listen(port: Port, routes: Routes, mut closing: Closing) -> anyhow::Result<()> {
     let router = Server::builder()
         .max_concurrent_streams(STREAMS_MAX)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)

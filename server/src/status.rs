@@ -44,6 +44,12 @@ pub(crate) fn status(error: Error, effect: Effect) -> Status {
             "OVERLOADED",
             format!("the node has too many {what}: try again later"),
         ),
+        Error::Repairing => Verdict::certain(
+            Code::Unavailable,
+            "REPAIRING",
+            "the node's state is damaged and is being fetched from a peer: ask another node"
+                .to_owned(),
+        ),
         Error::DeadlinePassed => Verdict::unknown(
             Code::DeadlineExceeded,
             "TIMEOUT",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use comfy_table::{Cell, Color};
-use engine_client::{Member, NodeAnswer};
+use engine_client::{Member, NodeAnswer, RepairStatus};
 use serde::Serialize;
 
 use crate::args::ClusterCommand;
@@ -102,6 +102,17 @@ struct NodeShown {
     disk: Option<String>,
     disk_free_bytes: Option<u64>,
     disk_total_bytes: Option<u64>,
+    repairs: Vec<RepairShown>,
+}
+
+/// A state that was found damaged.
+#[derive(Serialize)]
+struct RepairShown {
+    group: u32,
+    state: String,
+    damage: String,
+    progress: String,
+    quarantine: String,
 }
 
 impl ClusterShown {
@@ -177,7 +188,46 @@ impl NodeShown {
             disk: disk.map(|disk| disk.state.clone()),
             disk_free_bytes: disk.map(|disk| disk.free_bytes),
             disk_total_bytes: disk.map(|disk| disk.total_bytes),
+            repairs: status.map_or_else(Vec::new, |status| {
+                let repairs = status.repairs.iter().cloned();
+                repairs.map(RepairShown::new).collect()
+            }),
         }
+    }
+}
+
+impl RepairShown {
+    fn new(repair: RepairStatus) -> Self {
+        Self {
+            group: repair.group,
+            state: repair.state,
+            damage: repair.damage,
+            progress: repair.progress,
+            quarantine: repair.quarantine,
+        }
+    }
+
+    fn human(&self) -> String {
+        let Self {
+            group,
+            state,
+            damage,
+            progress,
+            quarantine,
+        } = self;
+        let kept = match quarantine.as_str() {
+            "" => String::new(),
+            quarantine => format!("; the damaged state is kept in {quarantine}"),
+        };
+        format!("group {group} is {state}: {damage}; {progress}{kept}")
+    }
+}
+
+impl NodeShown {
+    fn is_repairing(&self) -> bool {
+        self.repairs
+            .iter()
+            .any(|repair| repair.state == "repairing")
     }
 }
 
@@ -208,6 +258,12 @@ impl Report for ClusterShown {
                  never by deleting the node's files"
             );
         }
+        for node in &self.nodes {
+            for repair in &node.repairs {
+                let id = node.node.unwrap_or_default();
+                text = format!("{text}\nnode {id}: {}", repair.human());
+            }
+        }
         for node in self.nodes.iter().filter(|node| !node.up) {
             if let Some(error) = &node.error {
                 text = format!("{text}\n{}: {error}", node.client);
@@ -222,7 +278,11 @@ fn row(node: &NodeShown) -> Vec<Cell> {
     let number = |value: Option<u64>| or_dash(value.map(thousands));
     vec![
         or_dash(node.node.map(|node| node.to_string())),
-        role(node.up, node.role.as_deref()),
+        if node.is_repairing() {
+            Cell::new("repairing").fg(Color::Yellow)
+        } else {
+            role(node.up, node.role.as_deref())
+        },
         or_dash(
             node.voter
                 .map(|voter| if voter { "yes" } else { "no" }.to_owned()),

@@ -200,7 +200,16 @@ impl CheckpointWriter {
     }
 
     /// Makes the folder durable under its final name.
-    pub(crate) fn finish(mut self, to: &Path) -> Result<()> {
+    pub(crate) fn finish(self, to: &Path) -> Result<()> {
+        self.finish_checked(to, |_| Ok(()))
+    }
+
+    /// The same, if `check` finds nothing wrong in the complete folder.
+    pub(crate) fn finish_checked(
+        mut self,
+        to: &Path,
+        check: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<()> {
         if !self.ended {
             return Err(bad("the checkpoint is not complete"));
         }
@@ -221,6 +230,7 @@ impl CheckpointWriter {
         Lsm::install(&self.env, &dir, &self.tables, &deleted, state)?;
         vfs.sync_dir(&store_dir(&self.dir)).map_err(failed)?;
         vfs.sync_dir(&self.dir).map_err(failed)?;
+        check(&self.dir)?;
         self.kept = true;
         vfs.rename(&self.dir, to).map_err(failed)?;
         let parent = to.parent().expect("the group's folder is above it");

@@ -8,7 +8,7 @@ use crate::checkpoint::{CheckpointReader, CheckpointView, CheckpointWriter};
 use crate::error::Result;
 
 /// Where a checkpoint is received.
-const INCOMING: &str = "incoming";
+pub(super) const INCOMING: &str = "incoming";
 
 impl Replica {
     /// Begins a checkpoint at the last applied entry; it becomes durable in the background.

@@ -32,8 +32,8 @@ impl Replica {
         let key = store_key(self.keyspace(&row.keyspace)?, &row.key);
         let (rooms, revision) = self.reading(at)?;
         let found = match at {
-            Some(_) => rooms.store.get(&key, revision)?,
-            None => self.newest(&rooms, &key, revision)?,
+            Some(_) => self.noticed(rooms.store.get(&key, revision))?,
+            None => self.noticed(self.newest(&rooms, &key, revision))?,
         };
         self.check_floor(revision)?;
         let row = found.map(|found| view(row.key.clone(), found));
@@ -64,12 +64,12 @@ impl Replica {
         let mut bytes = 0;
         let mut more = false;
         let found = if request.keys_only {
-            rooms.store.scan_keys(range, revision, request.reverse)?
+            rooms.store.scan_keys(range, revision, request.reverse)
         } else {
-            rooms.store.scan(range, revision, request.reverse)?
+            rooms.store.scan(range, revision, request.reverse)
         };
-        for item in found {
-            let (key, row) = item?;
+        for item in self.noticed(found)? {
+            let (key, row) = self.noticed(item)?;
             let row = view(key.slice(4..), row);
             bytes += row.key.len() + row.value.len();
             if !rows.is_empty() && (rows.len() == limit || bytes > PAGE_BYTES_MAX) {
@@ -100,8 +100,8 @@ impl Replica {
         let range = KeyRange::prefix(store_key(self.keyspace(keyspace)?, prefix));
         let (rooms, revision) = self.reading(at)?;
         let mut count = 0;
-        for item in rooms.store.scan_keys(range, revision, false)? {
-            item?;
+        for item in self.noticed(rooms.store.scan_keys(range, revision, false))? {
+            self.noticed(item)?;
             count += 1;
         }
         self.check_floor(revision)?;
@@ -120,9 +120,10 @@ impl Replica {
             0 => PAGE_ITEMS_MAX,
             limit => limit.min(PAGE_ITEMS_MAX),
         };
-        let messages = rooms
+        let fetched = rooms
             .partitions
-            .fetch(at, request.from, revision, limit, PAGE_BYTES_MAX)?;
+            .fetch(at, request.from, revision, limit, PAGE_BYTES_MAX);
+        let messages = self.noticed(fetched)?;
         let (_, end) = rooms.partitions.bounds(at);
         Ok(FetchAnswer { messages, end })
     }
@@ -212,6 +213,15 @@ impl Replica {
             rows.fill(self.inner.group, key.clone(), row, revision);
         }
         Ok(found)
+    }
+
+    /// A read that meets damage stops the replica, as an apply does: what is damaged once is not
+    /// read a second time to see whether the disk has thought better of it.
+    fn noticed<A>(&self, read: Result<A>) -> Result<A> {
+        match read {
+            Err(error) if error.kind() == ErrorKind::Corrupt => Err(self.inner.poison(error)),
+            read => read,
+        }
     }
 
     /// The rooms to read from and the revision to read at.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::Shared;
+use super::repair::is_quarantine;
 use crate::checkpoint::CheckpointReader;
 use crate::checkpoint::writer::{partitions_dir, store_dir};
 use crate::env::Env;
@@ -13,7 +14,7 @@ use crate::state::State;
 use crate::store::inspect::recorded_checkpoint;
 use crate::store::{self, Store};
 
-const ROOMS_PREFIX: &str = "state-";
+pub(super) const ROOMS_PREFIX: &str = "state-";
 
 pub(super) fn rooms_name(number: u64) -> String {
     format!("{ROOMS_PREFIX}{number:06}")
@@ -103,7 +104,7 @@ pub(super) fn clean_folder(env: &Env, dir: &Path) -> Result<u64> {
     });
     let newest = numbers.max().unwrap_or(1);
     for entry in &entries {
-        if entry.is_dir && entry.name != rooms_name(newest) {
+        if entry.is_dir && entry.name != rooms_name(newest) && !is_quarantine(&entry.name) {
             env.vfs
                 .remove_dir_all(&dir.join(&entry.name))
                 .map_err(failed)?;

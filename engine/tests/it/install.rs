@@ -17,14 +17,16 @@ use engine::{ErrorKind, Options, StoreKind};
 
 const GROUP: GroupId = GroupId(3);
 
-struct World {
-    vfs: Arc<SimVfs>,
+pub(super) const DIR: &str = "/node/group-3";
+
+pub(super) struct World {
+    pub(super) vfs: Arc<SimVfs>,
     workers: Arc<SteppedWorkers>,
-    shared: Shared,
+    pub(super) shared: Shared,
 }
 
 impl World {
-    fn new(vfs: Arc<SimVfs>, seed: u64) -> Self {
+    pub(super) fn new(vfs: Arc<SimVfs>, seed: u64) -> Self {
         Self::with_store(vfs, seed, StoreKind::Lsm)
     }
 
@@ -50,8 +52,8 @@ impl World {
         }
     }
 
-    fn open(&self) -> engine::Result<Replica> {
-        Replica::open(&self.shared, GROUP, Path::new("/node/group-3"), None)
+    pub(super) fn open(&self) -> engine::Result<Replica> {
+        Replica::open(&self.shared, GROUP, Path::new(DIR), None)
     }
 }
 
@@ -101,14 +103,14 @@ fn entry(index: u64) -> (LogId, Payload) {
     )
 }
 
-fn apply(replica: &Replica, entries: std::ops::RangeInclusive<u64>) {
+pub(super) fn apply(replica: &Replica, entries: std::ops::RangeInclusive<u64>) {
     for index in entries {
         let (log_id, payload) = entry(index);
         replica.apply(log_id, &payload).expect("a healthy disk");
     }
 }
 
-fn chunks(replica: &Replica) -> Vec<Bytes> {
+pub(super) fn chunks(replica: &Replica) -> Vec<Bytes> {
     let mut reader = replica.read_checkpoint().expect("a checkpoint was made");
     let mut chunks = Vec::new();
     while let Some(chunk) = reader.next_chunk().expect("a healthy disk") {
@@ -118,7 +120,7 @@ fn chunks(replica: &Replica) -> Vec<Bytes> {
 }
 
 /// A replica with a checkpoint at entry 300, and its chunks.
-fn sender() -> (World, Replica, Vec<Bytes>) {
+pub(super) fn sender() -> (World, Replica, Vec<Bytes>) {
     let world = World::new(Arc::new(SimVfs::new(1)), 1);
     let replica = world.open().expect("a new folder opens");
     apply(&replica, 1..=300);
@@ -136,7 +138,7 @@ fn receive(replica: &Replica, chunks: &[Bytes]) -> engine::Result<()> {
     replica.install(writer)
 }
 
-fn assert_same(left: &Replica, right: &Replica) {
+pub(super) fn assert_same(left: &Replica, right: &Replica) {
     let (l, r) = (left.view(), right.view());
     assert_eq!(
         (l.applied, l.revision, l.digest),

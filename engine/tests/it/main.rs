@@ -12,6 +12,7 @@ mod life;
 #[cfg(feature = "sled")]
 mod power_cut;
 mod quiet;
+mod repair;
 mod replay;
 mod scripts;
 mod world;

@@ -1,13 +1,10 @@
 //! One group's handle to another node: what openraft says to it.
 
 use std::future::Future;
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use engine::checkpoint::CheckpointReader;
-use engine::env::Workers;
 use engine::ids::{GroupId, NodeId};
 use engine_proto::v1::{PeerResponse, SnapshotChunk};
 use futures::{Stream, StreamExt};
@@ -29,12 +26,9 @@ use tonic::{Code, Status, Streaming};
 
 use super::factory::{Lane, Peers};
 use super::{KIND_PRE_VOTE, KIND_VOTE, SnapshotHead, encode_append};
-use crate::blocking::blocking;
+use crate::fetch::{CHUNKS_AHEAD, read_chunks};
 use crate::snapshot::SnapshotData;
 use crate::types::{Snapshot, TypeConfig, Vote, decode, encode};
-
-/// How many chunks of a checkpoint wait to be sent.
-const CHUNKS_AHEAD: usize = 4;
 
 /// How long the oldest message of entries may wait for its answer: a slow disk's time, not a
 /// heartbeat's, which has a connection of its own.
@@ -280,7 +274,16 @@ impl RaftNetworkV2<TypeConfig> for Peer {
             ..SnapshotChunk::default()
         };
         let workers = Arc::clone(&self.peers.workers);
-        let reading = tokio::spawn(read_chunks(workers, first, *reader, chunks));
+        let wrap = |chunk| SnapshotChunk {
+            request: None,
+            chunk,
+        };
+        let reading = tokio::spawn(async move {
+            match chunks.send(first).await {
+                Ok(()) => read_chunks(workers, *reader, wrap, &chunks).await,
+                Err(_) => Ok(()),
+            }
+        });
         let mut client = self
             .peers
             .client(&self.address, self.lane)
@@ -309,35 +312,5 @@ impl RaftNetworkV2<TypeConfig> for Peer {
     ) -> RpcResult<TransferLeaderResponse<TypeConfig>> {
         let action = RPCTypes::TransferLeader;
         self.ask(action, 0, encode(&req), option.soft_ttl()).await
-    }
-}
-
-/// Reads a checkpoint as fast as the peer takes it; ends early if the peer is gone.
-async fn read_chunks(
-    workers: Arc<dyn Workers>,
-    first: SnapshotChunk,
-    mut reader: CheckpointReader,
-    chunks: mpsc::Sender<SnapshotChunk>,
-) -> io::Result<()> {
-    if chunks.send(first).await.is_err() {
-        return Ok(());
-    }
-    loop {
-        let read = blocking(workers.as_ref(), move || {
-            let chunk = reader.next_chunk();
-            (reader, chunk)
-        });
-        let (back, chunk) = read.await?;
-        reader = back;
-        let Some(chunk) = chunk.map_err(io::Error::other)? else {
-            return Ok(());
-        };
-        let chunk = SnapshotChunk {
-            request: None,
-            chunk,
-        };
-        if chunks.send(chunk).await.is_err() {
-            return Ok(());
-        }
     }
 }

@@ -54,7 +54,7 @@ impl Default for Setup {
 pub(crate) struct Place {
     pub(crate) id: NodeId,
     pub(crate) env: Env,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     setup: Setup,
 }
 
@@ -96,7 +96,12 @@ impl Place {
     }
 
     pub(crate) async fn try_start(&self) -> Result<Running, Error> {
-        let node = Node::start(NodeConfig {
+        let node = Node::start(self.config()).await?;
+        Ok(self.serve(node).await)
+    }
+
+    pub(crate) fn config(&self) -> NodeConfig {
+        NodeConfig {
             node: self.id,
             cluster: ClusterId(7),
             dir: PathBuf::from("/node"),
@@ -107,8 +112,11 @@ impl Place {
             options: self.setup.options.clone(),
             env: self.env.clone(),
             dialer: engine_proto::Dialer::default(),
-        })
-        .await?;
+        }
+    }
+
+    /// Serves a node's peers on its port.
+    pub(crate) async fn serve(&self, node: Node) -> Running {
         let listener = TcpListener::bind(self.address)
             .await
             .expect("its port is free");
@@ -121,19 +129,25 @@ impl Place {
                 stopped.await.ok();
             });
         let served = tokio::spawn(async move { served.await.expect("the port is served") });
-        Ok(Running { node, stop, served })
+        Running { node, stop, served }
     }
 }
 
 impl Running {
     /// Closes the port and stops the node.
     pub(crate) async fn stop(self) {
+        self.try_stop().await.expect("the node closes");
+    }
+
+    /// The same for a node that may have failed; answers how it closed.
+    pub(crate) async fn try_stop(self) -> Result<(), Error> {
         drop(self.stop);
-        self.node.shutdown().await.expect("the node closes");
+        let closed = self.node.shutdown().await;
         let served = timeout(PATIENCE, self.served).await;
         served
             .expect("no connection stays")
             .expect("the port's task ends");
+        closed
     }
 }
 

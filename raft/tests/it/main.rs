@@ -7,5 +7,6 @@ mod full;
 mod groups;
 mod leadership;
 mod membership;
+mod repair;
 mod restart;
 mod scripts;

@@ -83,7 +83,7 @@ impl Cluster for ClusterService {
 }
 
 async fn status(desk: &Desk, request: pb::StatusRequest) -> Result<pb::StatusResponse, Error> {
-    let permit = desk.enter(&request)?;
+    let permit = desk.enter_early(&request)?;
     let node = desk.node().clone();
     let stall_ms_max = desk.stalls().max_ms();
     // A replica's view waits for the entry that is being applied.

@@ -1,7 +1,7 @@
 //! Where every request is served: admission, deadline, proposal, read barrier, header.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use engine::command::{Command, Outcome};
@@ -72,29 +72,21 @@ struct Inner {
     forward: Forward,
     closing: Closing,
     stalls: Stalls,
-    /// The newest published revision of each group, for those who wait.
-    published: BTreeMap<GroupId, watch::Receiver<Revision>>,
+    /// The newest published revision of each group, for those who wait; set when the desk opens.
+    published: OnceLock<BTreeMap<GroupId, watch::Receiver<Revision>>>,
 }
 
 impl Desk {
-    /// A desk in front of `node`; `closing` tells when nobody shall wait any longer.
+    /// A desk in front of `node`; `closing` tells when nobody shall wait any longer. Until it
+    /// opens, it answers for the status alone: the node repairs itself.
     pub(crate) fn new(
         node: Node,
         limits: AdmissionLimits,
         closing: Closing,
         stalls: Stalls,
-    ) -> engine_raft::Result<Self> {
+    ) -> Self {
         let status = node.status();
-        let mut published = BTreeMap::new();
-        for group in &status.groups {
-            let replica = node.replica(group.group)?;
-            let (sender, receiver) = watch::channel(replica.revision());
-            replica.on_published(Box::new(move |revision| {
-                sender.send_replace(revision);
-            }));
-            published.insert(group.group, receiver);
-        }
-        Ok(Self {
+        Self {
             inner: Arc::new(Inner {
                 cluster: status.cluster,
                 id: status.node,
@@ -103,9 +95,24 @@ impl Desk {
                 admission: Admission::new(limits),
                 closing,
                 stalls,
-                published,
+                published: OnceLock::new(),
             }),
-        })
+        }
+    }
+
+    /// The node takes part: from now on requests are let in.
+    pub(crate) fn open(&self) -> engine_raft::Result<()> {
+        let mut published = BTreeMap::new();
+        for group in &self.node().status().groups {
+            let replica = self.node().replica(group.group)?;
+            let (sender, receiver) = watch::channel(replica.revision());
+            replica.on_published(Box::new(move |revision| {
+                sender.send_replace(revision);
+            }));
+            published.insert(group.group, receiver);
+        }
+        self.inner.published.get_or_init(|| published);
+        Ok(())
     }
 
     /// The node behind the desk.
@@ -125,12 +132,21 @@ impl Desk {
 
     /// Changes with every published revision of a group.
     pub(super) fn published(&self, group: GroupId) -> Result<watch::Receiver<Revision>, Error> {
-        let receiver = self.inner.published.get(&group);
+        let published = self.inner.published.get().ok_or(Error::Repairing)?;
+        let receiver = published.get(&group);
         receiver.cloned().ok_or(Error::Absent(Absent::Group(group)))
     }
 
     /// Lets a request in, or refuses it at once.
     pub(super) fn enter(&self, request: &impl prost::Message) -> Result<Permit, Error> {
+        if self.inner.published.get().is_none() {
+            return Err(Error::Repairing);
+        }
+        self.enter_early(request)
+    }
+
+    /// The same before the desk opens.
+    pub(super) fn enter_early(&self, request: &impl prost::Message) -> Result<Permit, Error> {
         self.inner.admission.enter(request.encoded_len())
     }
 

@@ -3,7 +3,7 @@
 use engine::ids::{LogId, NodeId};
 use engine::query::ReplicaView;
 use engine_proto::v1 as pb;
-use engine_raft::{GroupStatus, Member, MemberStatus, NodeStatus};
+use engine_raft::{GroupStatus, Member, MemberStatus, NodeStatus, RepairProgress, RepairStatus};
 
 use super::limit;
 use super::{Header, Invalid};
@@ -82,6 +82,7 @@ pub(crate) fn status_response(
         cache_misses: metrics.cache_misses,
         rss_bytes: process.rss_bytes,
         stall_ms_max,
+        repairs: metrics.repairs,
     };
     let disk = pb::DiskStatus {
         state: status.disk.state.to_string(),
@@ -104,6 +105,31 @@ pub(crate) fn status_response(
             .collect(),
         metrics: Some(metrics),
         disk: Some(disk),
+        repairs: status.repairs.into_iter().map(repair).collect(),
+    }
+}
+
+fn repair(status: RepairStatus) -> pb::RepairStatus {
+    let (state, progress, quarantine) = match status.progress {
+        RepairProgress::Repairing(doing) => ("repairing", doing, String::new()),
+        RepairProgress::Repaired {
+            from,
+            log_id,
+            quarantine,
+        } => (
+            "repaired",
+            format!("by node {from}, as of entry {log_id}"),
+            quarantine.display().to_string(),
+        ),
+    };
+    let damage = status.damage;
+    let file = damage.path.display();
+    pb::RepairStatus {
+        group: status.group.0,
+        state: state.to_owned(),
+        damage: format!("{file} at byte {}: {}", damage.offset, damage.what),
+        progress,
+        quarantine,
     }
 }
 

@@ -1,9 +1,9 @@
-//! Folders whose names survive a power cut.
+//! Folders and files that survive a power cut whole.
 
 use std::io;
 use std::path::Path;
 
-use super::Vfs;
+use super::{OpenMode, Vfs};
 
 /// Creates a folder and its parents, and makes their names durable; no error if it is there.
 ///
@@ -30,6 +30,27 @@ pub fn create_dir_durable(vfs: &dyn Vfs, path: &Path) -> io::Result<()> {
         vfs.sync_dir(above.unwrap_or(Path::new(".")))?;
     }
     Ok(())
+}
+
+/// Replaces a small file as a whole, by way of a neighbour named `.new`.
+///
+/// # Durability
+/// A power cut leaves the old file or the new one; once this returns, the new one.
+///
+/// # Errors
+/// From the disk; the old file is then still there.
+pub fn replace_durable(vfs: &dyn Vfs, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    let new = Path::new(&new);
+    if vfs.exists(new)? {
+        vfs.remove(new)?;
+    }
+    let file = vfs.open(new, OpenMode::CreateNew)?;
+    file.write_at(bytes, 0)?;
+    file.sync_data()?;
+    vfs.rename(new, path)?;
+    vfs.sync_dir(path.parent().unwrap_or(Path::new(".")))
 }
 
 #[cfg(test)]
