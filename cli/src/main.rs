@@ -21,8 +21,8 @@ use crate::args::Cli;
 use crate::output::Output;
 
 const _: () = assert!(
-    !engine::planted::IS_COMPILED,
-    "bugs on purpose are for `sim` alone"
+    !engine::planted::IS_COMPILED && !engine::failpoint::IS_COMPILED,
+    "bugs and failpoints are for `sim` alone"
 );
 
 fn main() -> ExitCode {

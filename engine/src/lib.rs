@@ -53,6 +53,9 @@ pub mod inspect;
 #[doc(hidden)]
 pub mod planted;
 
+#[doc(hidden)]
+pub mod failpoint;
+
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;

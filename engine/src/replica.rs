@@ -46,6 +46,7 @@ use crate::command::{Outcome, Payload};
 use crate::disk::DiskWatch;
 use crate::env::{Env, JobHandle};
 use crate::error::{Error, ErrorKind, Result};
+use crate::failpoint::{Point, hit};
 use crate::ids::{Boot, GroupId, KeyspaceId, LogId, LogIndex, NodeId, Revision, TopicId};
 use crate::options::ValidOptions;
 use crate::query::ReplicaView;
@@ -427,6 +428,7 @@ impl Inner {
         let mut freezing = self.freezing.lock();
         freezing.push_back(lengths);
         rooms.store.freeze(state);
+        hit(Point::CheckpointBegun);
         drop(freezing);
         writer.uncovered_bytes = 0;
         self.wake_jobs();

@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use engine::env::vfs::{OpenMode, replace_durable};
 use engine::env::{Env, Vfs};
+use engine::failpoint::{Point, hit};
 use engine::ids::{Boot, ClusterId, NodeId};
 use engine::planted::{Planted, on};
 use engine::{Error as EngineError, ErrorKind};
@@ -123,6 +124,7 @@ impl Identity {
         write(vfs, dir, identity).map_err(|source| {
             EngineError::io(format!("write {}", dir.join(FILE).display()), source)
         })?;
+        hit(Point::BootCounted);
         Ok(identity)
     }
 }
@@ -165,7 +167,9 @@ fn write(vfs: &dyn Vfs, dir: &Path, identity: Identity) -> std::io::Result<()> {
     };
     stored.crc = Some(stored.checksum());
     let bytes = serde_json::to_vec(&stored).map_err(std::io::Error::other)?;
-    replace_durable(vfs, &dir.join(FILE), &bytes)
+    replace_durable(vfs, &dir.join(FILE), &bytes)?;
+    hit(Point::BootWritten);
+    Ok(())
 }
 
 /// A node's folder.

@@ -12,6 +12,7 @@ use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, RangeBounds};
 
+use engine::failpoint::{Point, hit};
 use engine::ids::{GroupId, LogId, LogIndex};
 use engine::planted::{Planted, on};
 use engine::segment::{GroupLog, Log, LogEntry, Write};
@@ -210,6 +211,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
 
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
         let (told, answer) = oneshot::channel();
+        hit(Point::VoteSaving);
         self.log.append_patiently(
             self.group,
             vec![Write::Vote(encode(vote).into())],
@@ -219,7 +221,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         if on(Planted::VoteNotSynced) {
             return Ok(());
         }
-        match answer.await {
+        let saved = answer.await;
+        hit(Point::VoteSaved);
+        match saved {
             Ok(result) => result.map_err(io::Error::other),
             Err(_) => Err(io::Error::other("the log has stopped")),
         }
@@ -239,6 +243,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
                 })
             })
             .collect();
+        hit(Point::EntriesAppending);
         self.log.append_patiently(
             self.group,
             writes,

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use engine::command::Command;
+use engine::failpoint::{Point, hit};
 use engine::ids::{Boot, LogIndex, NodeId};
 use openraft::ChangeMembers;
 use openraft::errors::{InitializeError, RaftError};
@@ -232,7 +233,10 @@ async fn caught_up(group: &Group, node: NodeId) -> Result<()> {
 }
 
 async fn change_membership(group: &Group, change: ChangeMembers<NodeId, Member>) -> Result<()> {
-    decided(group, group.raft.change_membership(change, false)).await
+    hit(Point::MembershipChanging);
+    decided(group, group.raft.change_membership(change, false)).await?;
+    hit(Point::MembershipChanged);
+    Ok(())
 }
 
 async fn decided<T>(

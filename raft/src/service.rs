@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use engine::codec::DecodeError;
 use engine::command::Command;
+use engine::failpoint::{Point, hit};
 use engine::ids::{Boot, GroupId, LogIndex, NodeId};
 use engine::replica::Replica;
 use engine_proto::v1::peer_server::{Peer, PeerServer};
@@ -201,6 +202,7 @@ impl Peer for PeerService {
             return Err(self.no_room());
         }
         let writer = receive(&group, incoming).await?;
+        hit(Point::SnapshotReceived);
         let snapshot = Snapshot {
             meta,
             snapshot: SnapshotData::Writer(Box::new(writer)),

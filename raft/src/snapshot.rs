@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::checkpoint::{CheckpointReader, CheckpointView, CheckpointWriter};
+use engine::failpoint::{Point, hit};
 use engine::ids::LogIndex;
 use engine::replica::Replica;
 use openraft::storage::RaftSnapshotBuilder;
@@ -57,6 +58,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
                 .unwrap_or_else(|| Err(io::Error::other("the snapshot was taken already"))),
             Self::Fresh(replica) => {
                 fresh(replica).await?;
+                hit(Point::SnapshotBuilt);
                 Ok(current(replica)?.unwrap_or_else(nothing))
             }
         }

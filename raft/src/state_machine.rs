@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use engine::command::Payload;
 use engine::env::{Clock, Env};
+use engine::failpoint::{Point, hit};
 use engine::ids::{LogId, LogIndex};
 use engine::planted::{Planted, on};
 use engine::replica::Replica;
@@ -58,10 +59,12 @@ impl StateMachine {
         self.wait_synced(log_id.index).await?;
         self.wait_ready().await?;
         let payload = Payload::decode(body).map_err(io::Error::other)?;
+        hit(Point::EntryReady);
         let outcomes = self
             .replica
             .apply(log_id, &payload)
             .map_err(io::Error::other)?;
+        hit(Point::EntryApplied);
         if announces(&payload) {
             self.boots.note(self.replica.boots());
         }
@@ -153,6 +156,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         data: SnapshotData,
     ) -> io::Result<()> {
         snapshot::install(&self.replica, meta.last_log_id, data).await?;
+        hit(Point::SnapshotInstalled);
         self.boots.note(self.replica.boots());
         self.view.note(&self.replica);
         Ok(())

@@ -14,8 +14,8 @@ struct Arguments {
 }
 
 const _: () = assert!(
-    !engine::planted::IS_COMPILED,
-    "bugs on purpose are for `sim` alone"
+    !engine::planted::IS_COMPILED && !engine::failpoint::IS_COMPILED,
+    "bugs and failpoints are for `sim` alone"
 );
 
 #[tokio::main]

@@ -5,6 +5,7 @@
 
 mod fix;
 mod fuzz;
+mod soak;
 mod steps;
 mod tidy;
 mod verify;
@@ -20,7 +21,10 @@ usage: cargo xtask <word>
   tidy     only the house rules, with every complaint
   ratchet  only records today's lengths in xtask/ratchet.toml
   fuzz     [--seconds N | --total N] [--keep] [TARGET…]
-           feeds every decoder any bytes, 20 s each; --keep renews fuzz/corpus";
+           feeds every decoder any bytes, 20 s each; --keep renews fuzz/corpus
+  soak     (--hours N | --minutes N) [--real PERCENT] [--from SEED] [--record FILE]
+           fresh simulated worlds on all processors, then real nodes; prints a row for
+           docs/track-record.md, stops at the first violation";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -31,6 +35,7 @@ fn main() -> ExitCode {
         ["tidy"] => steps::step("tidy", "cargo xtask tidy", || tidy::check(&root)),
         ["ratchet"] => tidy::record(&root),
         ["fuzz", ref words @ ..] => fuzz::run(&root, words),
+        ["soak", ref words @ ..] => soak::run(&root, words),
         _ => {
             steps::say(USAGE);
             return ExitCode::from(2);

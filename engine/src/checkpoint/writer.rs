@@ -9,6 +9,7 @@ use super::chunk::{Chunk, FileHead, FileKind};
 use crate::env::vfs::OpenMode;
 use crate::env::{Env, File};
 use crate::error::{Error, ErrorKind, Result};
+use crate::failpoint::{Point, hit};
 use crate::limits::{DELETED_RANGES_MAX, KEY_BYTES_MAX, SESSION_OUTCOME_BYTES_MAX};
 use crate::planted::{Planted, on};
 use crate::queue::file_path;
@@ -47,6 +48,7 @@ impl CheckpointWriter {
         env.vfs
             .create_dir_all(&partitions_dir(&dir))
             .map_err(failed)?;
+        hit(Point::InstallBegun);
         Ok(Self {
             env,
             dir,
@@ -191,6 +193,7 @@ impl CheckpointWriter {
             return Err(bad("an end without a beginning"));
         }
         self.ended = true;
+        hit(Point::InstallReceived);
         Ok(())
     }
 
@@ -232,7 +235,9 @@ impl CheckpointWriter {
         vfs.sync_dir(&self.dir).map_err(failed)?;
         check(&self.dir)?;
         self.kept = true;
+        hit(Point::InstallStored);
         vfs.rename(&self.dir, to).map_err(failed)?;
+        hit(Point::InstallNamed);
         let parent = to.parent().expect("the group's folder is above it");
         vfs.sync_dir(parent).map_err(failed)
     }

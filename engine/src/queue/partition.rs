@@ -27,6 +27,7 @@ use super::partitions::QueueOptions;
 use super::record::{FRAME_HEAD_BYTES, StoredMessage, encode_body, put_frame};
 use super::unsynced::Unsynced;
 use crate::env::{Env, File};
+use crate::failpoint::{Point, hit};
 use crate::ids::{GroupId, Offset};
 use crate::{Error, ErrorKind, Result};
 
@@ -282,6 +283,7 @@ impl Partition {
             return written;
         }
         written?;
+        hit(Point::MessagesWritten);
         shared.unsynced.wrote(file, handle)
     }
 
@@ -289,6 +291,7 @@ impl Partition {
         let folder = folder_path(&shared.dir, self.at);
         create_folder(shared, &folder)?;
         let handle = shared.open_files.create(file)?;
+        hit(Point::MessagesFileBegun);
         shared.unsynced.named(&folder);
         Ok(handle)
     }

@@ -17,6 +17,7 @@ use super::record::StoredMessage;
 use super::unsynced::Unsynced;
 use crate::env::vfs::{DirEntry, OpenMode, create_dir_durable};
 use crate::env::{Env, Vfs};
+use crate::failpoint::{Point, hit};
 use crate::ids::{GroupId, Offset, Revision};
 use crate::planted::{Planted, on};
 use crate::query::Message;
@@ -275,6 +276,7 @@ fn recover_file(shared: &Shared, at: PartitionRef, recorded: FileLength) -> Resu
     if len > recorded.bytes {
         let file = vfs.open(&path, OpenMode::ReadWrite).map_err(fail)?;
         file.set_len(recorded.bytes).map_err(fail)?;
+        hit(Point::MessagesFilesCut);
     }
     PartitionFile::recover(path, file.as_ref(), shared.group, at, recorded)
 }

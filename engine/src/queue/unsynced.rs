@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use super::file::PartitionFile;
 use super::lengths::{PartitionLengths, PartitionRef};
 use crate::env::{File, Vfs};
+use crate::failpoint::{Point, hit};
 use crate::ids::Offset;
 use crate::planted::{Planted, on};
 use crate::{Error, ErrorKind, Result};
@@ -109,6 +110,7 @@ impl Unsynced {
         };
         for file in files.values() {
             self.guard(file.sync())?;
+            hit(Point::MessagesFileSynced);
         }
         // Deepest first: a name is worth nothing before what it leads to.
         for folder in folders.iter().rev() {

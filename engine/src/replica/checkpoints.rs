@@ -6,6 +6,7 @@ use super::rooms::{Rooms, rooms_name};
 use super::{Catalog, Replica, Writer, tell};
 use crate::checkpoint::{CheckpointReader, CheckpointView, CheckpointWriter};
 use crate::error::Result;
+use crate::failpoint::{Point, hit};
 
 /// Where a checkpoint is received.
 pub(super) const INCOMING: &str = "incoming";
@@ -86,6 +87,7 @@ impl Replica {
             state,
             uncovered_bytes: 0,
         };
+        hit(Point::InstallOpened);
         drop(writer);
         inner.note_durable()?;
         inner.flushed.notify_all();

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::{Inner, tell};
 use crate::env::{Job, Step};
 use crate::error::{Error, ErrorKind};
+use crate::failpoint::{Point, hit};
 use crate::ids::Revision;
 use crate::store::{COMPACTION_STEP_BYTES, Store};
 
@@ -53,12 +54,16 @@ impl Job for Checkpoint {
         let durable = rooms
             .partitions
             .sync(&lengths)
-            .and_then(|()| rooms.store.flush())
+            .and_then(|()| {
+                hit(Point::CheckpointMessagesSynced);
+                rooms.store.flush()
+            })
             .and_then(|_| inner.note_durable());
         let applied = match durable {
             Ok(applied) => applied,
             Err(error) => return failed(&inner, error),
         };
+        hit(Point::CheckpointDurable);
         inner.freezing.lock().pop_front();
         inner.shared.disk.measure();
         inner.disk_refused.store(false, Ordering::Release);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::file::{SegmentFile, SegmentHeader};
 use crate::env::vfs::{OpenMode, create_dir_durable};
 use crate::env::{Env, File};
+use crate::failpoint::{Point, hit};
 use crate::ids::ClusterId;
 use crate::planted::{Planted, on};
 use crate::{Error, ErrorKind, Result};
@@ -137,6 +138,7 @@ impl Folder {
             .vfs
             .rename(old.path(), &temporary)
             .map_err(failed)?;
+        hit(Point::LogSegmentTaken);
         self.sync_names()?;
         let file = self
             .env
@@ -145,12 +147,15 @@ impl Folder {
             .map_err(failed)?;
         let header = self.header(seq);
         SegmentFile::format(file.as_ref(), &header).map_err(failed)?;
-        self.publish(&temporary, file, header)
+        let recycled = self.publish(&temporary, file, header)?;
+        hit(Point::LogSegmentRecycled);
+        Ok(recycled)
     }
 
     /// Removes a segment.
     pub(super) fn remove(&self, seq: u64) -> Result<()> {
         self.remove_file(&self.segment_path(seq))?;
+        hit(Point::LogSegmentRemoved);
         self.sync_names()
     }
 
@@ -160,11 +165,13 @@ impl Folder {
         file: Arc<dyn File>,
         header: SegmentHeader,
     ) -> Result<SegmentFile> {
+        hit(Point::LogSegmentPrepared);
         let path = self.segment_path(header.seq);
         self.env.vfs.rename(temporary, &path).map_err(|e| {
             let context = format!("name segment {}", path.display());
             Error::with_source(ErrorKind::Io, context, e)
         })?;
+        hit(Point::LogSegmentNamed);
         self.sync_names()?;
         Ok(SegmentFile::new(path, file, header, self.segment_bytes))
     }

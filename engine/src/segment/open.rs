@@ -16,6 +16,7 @@ use super::written::Written;
 use crate::Result;
 use crate::env::Env;
 use crate::env::vfs::OpenMode;
+use crate::failpoint::{Point, hit};
 use crate::ids::ClusterId;
 
 /// Recovers the log in `dir` and begins a new segment.
@@ -30,6 +31,7 @@ pub(super) fn open(
 ) -> Result<(Arc<Shared>, Writer)> {
     let folder = Folder::open(env, dir, cluster, options.segment_bytes)?;
     let mut recovered = recover(&folder)?;
+    hit(Point::LogRecovered);
     for seq in recovered.unused.iter().rev() {
         folder.remove(*seq)?;
     }
@@ -39,6 +41,7 @@ pub(super) fn open(
     put_head(&mut buffer, &current, &recovered.written, recovered.end)?;
     current.write_at(&buffer, FRAMES_AT)?;
     current.sync()?;
+    hit(Point::LogOpened);
     cut_last_segment(&folder, &mut recovered)?;
     recovered
         .segments

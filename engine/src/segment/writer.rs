@@ -16,6 +16,7 @@ use super::index::Place;
 use super::write::{Done, Write};
 use super::written::Written;
 use crate::env::{Job, Step};
+use crate::failpoint::{Point, hit};
 use crate::ids::{GroupId, LogId, LogIndex, Term};
 use crate::planted::{Planted, ignored, on};
 use crate::{Error, ErrorKind, Result};
@@ -276,6 +277,8 @@ impl Writer {
         // Visible before any slot names it.
         let mut front = self.shared.front.lock();
         front.segments.insert(next.seq(), next);
+        drop(front);
+        hit(Point::LogSegmentBegun);
         Ok(true)
     }
 
@@ -321,16 +324,19 @@ impl Writer {
                 if !on(Planted::LostTruncation) {
                     put(Kind::TruncateAfter, LogId { term, index }, &[]);
                 }
+                hit(Point::LogTruncating);
                 self.written.truncate_after(group, index);
                 SettledWrite::Other
             }
             Write::Purge(id) => {
                 put(Kind::Purge, id, &[]);
+                hit(Point::LogPurging);
                 self.written.purge(group, id);
                 SettledWrite::Forget(id)
             }
             Write::Reset(id) => {
                 put(Kind::Reset, id, &[]);
+                hit(Point::LogReset);
                 self.written.reset(group, id);
                 SettledWrite::Forget(id)
             }
@@ -350,10 +356,12 @@ impl Writer {
             "frames were checked to fit into the segment"
         );
         self.current.write_at(&self.buffer, self.start)?;
+        hit(Point::LogWritten);
         if !on(Planted::AckBeforeSync) {
             let synced = self.current.sync();
             synced.or_else(|error| ignored(Planted::IgnoreFailedSync, error))?;
         }
+        hit(Point::LogSynced);
         self.start = end.offset;
         self.durable = end;
         Ok(())
@@ -371,6 +379,7 @@ impl Writer {
             front.stats.bytes += self.buffer.len() as u64;
             front.stats.group_commits += u64::from(!self.buffer.is_empty());
         }
+        hit(Point::LogSettled);
         self.batch.settled.clear();
         self.batch.bytes = 0;
         for done in self.batch.dones.drain(..) {

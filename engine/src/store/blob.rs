@@ -28,6 +28,7 @@ use super::section::{checksum, read};
 use crate::codec::{DecodeError, Decoder, Encoder};
 use crate::env::File;
 use crate::env::vfs::OpenMode;
+use crate::failpoint::{Point, hit};
 use crate::{Error, ErrorKind, Result};
 
 const MAGIC: &[u8; 8] = b"ENGBLOBS";
@@ -227,6 +228,7 @@ impl BlobWriter {
     /// Writes the rest and syncs the file; its length, and the file to be published or removed.
     pub(super) fn finish(mut self) -> Result<(u64, UnpublishedFile)> {
         self.write_out()?;
+        hit(Point::BlobsWritten);
         let path = self.unpublished.path();
         self.file
             .sync_data()

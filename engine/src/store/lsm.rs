@@ -27,6 +27,7 @@ use super::table::{Table, TableWriter, WrittenTable, hash_key};
 use super::version::{Frozen, Version, table_of};
 use super::{RowIter, Store};
 use crate::env::Env;
+use crate::failpoint::{Point, hit};
 use crate::ids::Revision;
 use crate::limits::DELETED_RANGES_MAX;
 use crate::{Error, ErrorKind, Result};
@@ -335,7 +336,9 @@ impl Lsm {
             added: moved(level).collect(),
             removed: moved(plan.level).collect(),
         };
-        self.publish(&mut [], publication, false)
+        self.publish(&mut [], publication, false)?;
+        hit(Point::TablesMoved);
+        Ok(())
     }
 
     /// Deletes the rows of a range one by one: as many ranges as there may be are remembered.
@@ -378,6 +381,7 @@ impl Lsm {
 
     fn finish_compaction(&self, mut compaction: Compaction) -> Result<()> {
         let level = compaction.plan.output;
+        hit(Point::CompactionWritten);
         let adopted = self.adopt(&mut compaction.outputs, level)?;
         let bytes = compaction.outputs.iter().map(|table| table.len).sum();
         let plan = &compaction.plan;
@@ -401,6 +405,7 @@ impl Lsm {
             removed,
         };
         self.publish(&mut compaction.outputs, publication, false)?;
+        hit(Point::CompactionPublished);
         let counters = &self.counters;
         counters.compacted_bytes.fetch_add(bytes, Ordering::Relaxed);
         counters
@@ -532,6 +537,7 @@ impl Store for Lsm {
             removed: Vec::new(),
         };
         self.publish(written.as_mut_slice(), publication, true)?;
+        hit(Point::FlushPublished);
         self.retired.lock().push(oldest.memtable);
         self.free_retired();
         self.counters.flushes.fetch_add(1, Ordering::Relaxed);
@@ -592,6 +598,7 @@ impl Store for Lsm {
                 self.move_tables(&plan)?;
                 return Ok(true);
             }
+            hit(Point::CompactionBegun);
             let table_bytes = self.options.table_bytes;
             Box::new(Compaction::new(plan, &version, floor, table_bytes)?)
         };

@@ -38,6 +38,7 @@ use super::version::LEVELS;
 use crate::codec::{DecodeError, Decoder, Encoder};
 use crate::env::vfs::OpenMode;
 use crate::env::{Env, File, Rng, Vfs};
+use crate::failpoint::{Point, hit};
 use crate::planted::{Planted, on};
 use crate::{Error, ErrorKind, Result};
 
@@ -214,10 +215,11 @@ impl Manifest {
             let _ = self.log.file.set_len(begun);
             return Err(error);
         }
-        self.log
-            .sync()
-            .and_then(|()| self.log.seal())
-            .map_err(in_doubt)?;
+        hit(Point::ManifestWritten);
+        self.log.sync().map_err(in_doubt)?;
+        hit(Point::ManifestSynced);
+        self.log.seal().map_err(in_doubt)?;
+        hit(Point::ManifestSealed);
         self.state.apply(edit);
         if self.log.len <= GROWTH_BYTES + GROWTH_FACTOR * self.compact_bytes {
             return Ok(());
@@ -255,6 +257,7 @@ impl Manifest {
     }
 
     fn switch_to(&mut self, next: LogFile) -> Result<()> {
+        hit(Point::ManifestGrown);
         switch(&self.vfs, &self.dir, next.generation)?;
         self.compact_bytes = next.len;
         let old = std::mem::replace(&mut self.log, next);
@@ -599,7 +602,10 @@ fn switch(vfs: &Arc<dyn Vfs>, dir: &Path, generation: u64) -> Result<()> {
     file.sync_data().map_err(failed)?;
     vfs.rename(&new, &current)
         .map_err(|e| Error::io(format!("switch {}", current.display()), e))
-        .and_then(|()| sync_dir(vfs, dir))
+        .and_then(|()| {
+            hit(Point::ManifestSwitched);
+            sync_dir(vfs, dir)
+        })
         .map_err(in_doubt)
 }
 

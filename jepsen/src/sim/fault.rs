@@ -70,6 +70,16 @@ pub enum Fault {
         /// Whether the power goes too.
         power: bool,
     },
+    /// The next node that comes to a failpoint of the product ends there; nothing happens in a
+    /// build without failpoints.
+    Failpoint {
+        /// Which, by its name.
+        point: String,
+        /// So many visits of anybody pass before.
+        spared: u64,
+        /// Whether the power goes too.
+        power: bool,
+    },
     /// The power goes in the very tick in which something has happened, while disks are slow.
     Ambush {
         /// What has happened.

@@ -20,6 +20,7 @@ use engine_server::{AdmissionLimits, BootstrapMember, Bound, ServerConfig, World
 use parking_lot::Mutex;
 
 use super::clock::NodeClock;
+use super::failpoints::Failpoints;
 use super::jobs::{self, Pace};
 use super::net::{self, CLIENT_PORT, PEER_PORT};
 use super::swarm::Swarm;
@@ -32,6 +33,7 @@ pub(super) struct Machine {
     pub(super) clock: Arc<NodeClock>,
     pub(super) pace: Arc<Pace>,
     swarm: Arc<Swarm>,
+    points: Failpoints,
     trace: Trace,
     state: Mutex<State>,
 }
@@ -47,6 +49,17 @@ struct State {
     life: u64,
     phase: Phase,
     workers: Option<SteppedWorkers>,
+    /// How the process ended at a failpoint in this tick.
+    ended_here: Option<How>,
+}
+
+/// How a process ends at a failpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum How {
+    /// The power goes, and with it what was not synced.
+    Power,
+    /// It is killed: what it wrote stays.
+    Kill,
 }
 
 /// Where a process is in its life.
@@ -59,7 +72,12 @@ enum Phase {
 }
 
 impl Machine {
-    pub(super) fn new(id: u64, swarm: &Arc<Swarm>, trace: &Trace) -> Arc<Self> {
+    pub(super) fn new(
+        id: u64,
+        swarm: &Arc<Swarm>,
+        points: &Failpoints,
+        trace: &Trace,
+    ) -> Arc<Self> {
         let seed = swarm.seed.wrapping_mul(31).wrapping_add(id);
         Arc::new(Self {
             id,
@@ -67,6 +85,7 @@ impl Machine {
             clock: Arc::default(),
             pace: Arc::default(),
             swarm: Arc::clone(swarm),
+            points: points.clone(),
             trace: trace.clone(),
             state: Mutex::new(State {
                 disk: SimVfs::new(seed),
@@ -76,12 +95,14 @@ impl Machine {
                 life: 0,
                 phase: Phase::Down,
                 workers: None,
+                ended_here: None,
             }),
         })
     }
 
     /// One process, until it ends itself; a kill drops this future where it stands.
     pub(super) async fn live(self: Arc<Self>) {
+        self.points.enter(&self);
         let why = match self.serve().await {
             Ok(failed) => failed,
             Err(error) => format!("{error:#}"),
@@ -201,6 +222,24 @@ impl Machine {
             workers.abandon();
         }
         remains
+    }
+
+    /// The process ends here, in the midst of its work: from now on it reaches no disk, and in this
+    /// tick it is gone. False if there is none, or its disk is out of service already.
+    pub(super) fn end_here(&self, how: How) -> bool {
+        let mut state = self.state.lock();
+        let runs = matches!(state.phase, Phase::Starting | Phase::Up(_));
+        let ends = runs && state.successor.is_none() && state.disk.is_powered();
+        if ends {
+            state.disk.power_off();
+            state.ended_here = Some(how);
+        }
+        ends
+    }
+
+    /// Whether the process has been killed at a failpoint: then its disk has lost nothing.
+    pub(super) fn was_killed_here(&self) -> bool {
+        self.state.lock().ended_here.take() == Some(How::Kill)
     }
 
     /// Makes a copy of the disk as it is.

@@ -28,6 +28,7 @@ pub mod fault;
 pub mod swarm;
 
 mod clock;
+mod failpoints;
 mod jobs;
 mod machine;
 mod net;

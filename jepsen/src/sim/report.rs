@@ -1,5 +1,7 @@
 //! What came of a world.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// One seed's outcome.
@@ -13,6 +15,55 @@ pub struct Report {
     pub violations: Vec<String>,
     /// What happened, in figures.
     pub figures: Figures,
+    /// By name, each failpoint of the product; empty if the build has none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub points: BTreeMap<String, Visits>,
+}
+
+/// What happened at a failpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Visits {
+    /// How often somebody came by.
+    pub hits: u64,
+    /// How many nodes ended there, by a power cut or a kill.
+    pub ends: u64,
+}
+
+/// Many worlds together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// How many they were.
+    pub worlds: u64,
+    /// The seeds of those that were bad.
+    pub bad: Vec<u64>,
+    /// What happened, in figures.
+    pub figures: Figures,
+    /// By name, each failpoint of the product; empty if the build has none.
+    pub points: BTreeMap<String, Visits>,
+    /// The failpoints that nobody came by.
+    pub points_never_hit: Vec<String>,
+}
+
+impl Summary {
+    /// Of all these worlds.
+    pub fn of(reports: &[Report]) -> Self {
+        let mut all = Self::default();
+        for report in reports {
+            all.worlds += 1;
+            all.figures = all.figures.plus(&report.figures);
+            if !report.violations.is_empty() {
+                all.bad.push(report.seed);
+            }
+            for (point, visits) in &report.points {
+                let sum = all.points.entry(point.clone()).or_default();
+                sum.hits += visits.hits;
+                sum.ends += visits.ends;
+            }
+        }
+        let never = all.points.iter().filter(|(_, visits)| visits.hits == 0);
+        all.points_never_hit = never.map(|(point, _)| point.clone()).collect();
+        all
+    }
 }
 
 /// What happened, in figures.

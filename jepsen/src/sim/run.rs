@@ -83,6 +83,7 @@ pub fn play(swarm: &Swarm, trace: &Trace) -> Played {
             trace_hash: format!("{:016x}", trace.hash()),
             violations,
             figures,
+            points: play.world.visits(),
         },
         history,
     }

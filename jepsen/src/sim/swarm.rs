@@ -3,15 +3,18 @@
 //! Each seed draws not only when faults come but also which kinds there are: a world with
 //! everything at once would rarely show what only kills and slow disks do together.
 
+mod mix;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use engine::Options;
-use engine::env::rng::{Rng as _, SeededRng};
+use engine::env::rng::SeededRng;
 use engine_raft::Timings;
 
-use super::fault::{Fault, Planned, Victims, When, Who};
+use super::fault::{Fault, Planned};
 use crate::workload::{Part, Role};
+use mix::Mix;
 
 /// One world's settings.
 #[derive(Clone, Debug)]
@@ -41,6 +44,9 @@ pub struct Swarm {
 /// Keeps these choices apart from those that others draw from the same seed.
 const SWARM: u64 = 0x5357_4152_4D00;
 
+/// From one end of old revisions to the next, where tombstones are made.
+const FLOOR_EVERY_MS: u64 = 1_500;
+
 /// How long faults come, if nobody says otherwise.
 pub const FAULTS_DEFAULT: Duration = Duration::from_secs(20);
 
@@ -54,7 +60,7 @@ impl Swarm {
             seed,
             nodes,
             spares: rng.below(3),
-            parts: parts(&rng, nodes),
+            parts: Vec::new(),
             partitions: 1 + u32::from(rng.chance(60)) * 3,
             options: options(&rng),
             timings: Timings {
@@ -66,12 +72,35 @@ impl Swarm {
             faults_ms,
             schedule: Vec::new(),
         };
+        swarm.parts = parts(&rng, nodes);
         swarm.schedule = Mix::draw(&rng, &swarm).schedule(&rng);
+        if swarm.parts.iter().any(|part| part.role == Role::Deleter) {
+            swarm.sink_old_versions();
+        }
         swarm
     }
 }
 
 impl Swarm {
+    /// Tables and levels are as small as can be, so that written versions soon lie deep; and a
+    /// compaction drops a tombstone only if no revision needs it any more.
+    fn sink_old_versions(&mut self) {
+        self.options.checkpoint_bytes = 4096;
+        self.options.table_bytes = 4096;
+        self.options.level_base_bytes = 4096;
+        let times = (1..).map(|count| count * FLOOR_EVERY_MS);
+        let fault = Fault::RaiseFloor;
+        self.schedule.extend(
+            times
+                .take_while(|at_ms| *at_ms < self.faults_ms)
+                .map(|at_ms| Planned {
+                    at_ms,
+                    fault: fault.clone(),
+                }),
+        );
+        self.schedule.sort_by_key(|planned| planned.at_ms);
+    }
+
     /// Leaves out some faults, by their place in the schedule.
     pub fn leave_out(&mut self, without: &BTreeSet<usize>) {
         let mut place = 0..;
@@ -80,7 +109,7 @@ impl Swarm {
     }
 }
 
-/// A writer of each kind, a reader at each node that stays there whoever leads, and some more
+/// A writer of each kind, readers at each node that stay there whoever leads, and some more
 /// clients of any kind.
 fn parts(rng: &SeededRng, nodes: u64) -> Vec<Part> {
     let nodes = usize::try_from(nodes).unwrap_or(usize::MAX);
@@ -88,18 +117,40 @@ fn parts(rng: &SeededRng, nodes: u64) -> Vec<Part> {
     let drawn = (0..more).filter_map(|_| Role::ALL.get(rng.index(Role::ALL.len())).copied());
     let mut parts: Vec<Part> = [Role::Rows, Role::Messages]
         .into_iter()
+        .chain(rng.chance(35).then_some(Role::Deleter))
         .chain(drawn)
         .map(|role| Part {
             role,
             node: rng.chance(35).then(|| rng.index(nodes)),
             numbered: rng.chance(75),
+            ..Part::new(role)
         })
         .collect();
-    parts.extend((0..nodes).map(|node| Part {
-        node: Some(node),
-        ..Part::new(Role::Reader)
-    }));
+    let readers = [Some(Role::Reader), rng.chance(50).then_some(Role::Cached)];
+    for role in readers.into_iter().flatten() {
+        parts.extend((0..nodes).map(|node| Part {
+            node: Some(node),
+            ..Part::new(role)
+        }));
+    }
+    let think = pace(rng).map_or(Duration::ZERO, |every| {
+        every * u32::try_from(parts.len()).unwrap_or(u32::MAX)
+    });
+    for part in &mut parts {
+        part.think = match part.role {
+            Role::Deleter => think / 4,
+            _ => think,
+        };
+    }
     parts
+}
+
+/// From one operation of all clients to the next, on average. An operation costs far more to play
+/// than the time between two, in which faults happen just as well: most worlds have few of them,
+/// and a few worlds as many as there can be.
+fn pace(rng: &SeededRng) -> Option<Duration> {
+    let a_second = 60 + rng.below(80);
+    (!rng.chance(4)).then(|| Duration::from_micros(1_000_000 / a_second))
 }
 
 /// Everything tiny, so that segments turn, tables are flushed and checkpoints are made often.
@@ -108,247 +159,25 @@ fn options(rng: &SeededRng) -> Options {
     let memory = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     let table_bytes = among(&[4096, 16 * 1024, 64 * 1024]);
     Options {
-        log_segment_bytes: u32::try_from(among(&[64, 128, 512])).unwrap_or(64) * 1024,
+        log_segment_bytes: u32::try_from(among(&[32, 64, 256])).unwrap_or(64) * 1024,
         log_tail_bytes: memory(among(&[8, 64, 1024]) * 1024),
         log_idle_mark_ms: among(&[20, 100, 1000]),
-        checkpoint_bytes: among(&[4, 16, 64, 512]) * 1024,
-        memtable_bytes: memory(among(&[4, 16, 128]) * 1024),
+        checkpoint_bytes: among(&[4, 8, 16, 128]) * 1024,
+        memtable_bytes: memory(among(&[4, 8, 64]) * 1024),
         table_bytes,
         level_base_bytes: table_bytes * among(&[1, 4]),
+        blob_threshold_bytes: memory(among(&[1, 4]) * 1024),
         block_cache_bytes: memory(among(&[0, 16, 1024]) * 1024),
         row_cache_bytes: memory(among(&[0, 4, 1024]) * 1024),
-        partition_file_bytes: among(&[4, 32, 256]) * 1024,
+        partition_file_bytes: among(&[4, 8, 64]) * 1024,
         small_segments: true,
         ..Options::default()
     }
 }
 
-/// Which kinds of faults a world has, and how often.
-struct Mix {
-    kinds: Vec<Kind>,
-    /// The longest time between two.
-    every_ms: u64,
-    until_ms: u64,
-    nodes: u64,
-    spares: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Kill,
-    PowerCut,
-    Blackout,
-    Ambush,
-    OldDisk,
-    RaiseFloor,
-    Cut,
-    Isolate,
-    Split,
-    Loss,
-    Latency,
-    SlowDisk,
-    FullDisk,
-    SyncFails,
-    WritesFail,
-    ClockJump,
-    ClockDrift,
-    Transfer,
-    Replace,
-}
-
-impl Kind {
-    const ALL: [Self; 19] = [
-        Self::Kill,
-        Self::PowerCut,
-        Self::Blackout,
-        Self::Ambush,
-        Self::OldDisk,
-        Self::RaiseFloor,
-        Self::Cut,
-        Self::Isolate,
-        Self::Split,
-        Self::Loss,
-        Self::Latency,
-        Self::SlowDisk,
-        Self::FullDisk,
-        Self::SyncFails,
-        Self::WritesFail,
-        Self::ClockJump,
-        Self::ClockDrift,
-        Self::Transfer,
-        Self::Replace,
-    ];
-
-    /// Of a hundred worlds, so many have it.
-    fn percent(self) -> u64 {
-        match self {
-            Self::Kill | Self::PowerCut => 70,
-            Self::Cut | Self::Isolate | Self::Split | Self::Ambush => 50,
-            Self::Blackout | Self::Latency | Self::SlowDisk | Self::Transfer => 40,
-            Self::ClockJump
-            | Self::ClockDrift
-            | Self::Replace
-            | Self::OldDisk
-            | Self::FullDisk
-            | Self::RaiseFloor => 30,
-            Self::Loss | Self::SyncFails | Self::WritesFail => 20,
-        }
-    }
-}
-
-impl Mix {
-    fn draw(rng: &SeededRng, swarm: &Swarm) -> Self {
-        let mut kinds: Vec<Kind> = Kind::ALL.into();
-        kinds.retain(|kind| rng.chance(kind.percent()));
-        Self {
-            kinds,
-            every_ms: 300 + rng.below(3_000),
-            until_ms: swarm.faults_ms,
-            nodes: swarm.nodes,
-            spares: swarm.spares,
-        }
-    }
-
-    fn schedule(&self, rng: &SeededRng) -> Vec<Planned> {
-        let mut schedule = Vec::new();
-        let mut spares = self.nodes + 1..=self.nodes + self.spares;
-        let mut at_ms = rng.below(self.every_ms);
-        while at_ms < self.until_ms && !self.kinds.is_empty() {
-            let kind = self.kinds.get(rng.index(self.kinds.len()));
-            let fault = kind.and_then(|kind| self.fault(*kind, rng, &mut spares));
-            schedule.extend(fault.map(|fault| Planned { at_ms, fault }));
-            at_ms += 1 + rng.below(self.every_ms);
-        }
-        schedule
-    }
-
-    fn fault(
-        &self,
-        kind: Kind,
-        rng: &SeededRng,
-        spares: &mut impl Iterator<Item = u64>,
-    ) -> Option<Fault> {
-        let node = || 1 + rng.below(self.nodes);
-        let who = || {
-            if rng.chance(40) {
-                Who::Leader
-            } else {
-                Who::Node(node())
-            }
-        };
-        let span = |max: u64| 100 + rng.below(max);
-        Some(match kind {
-            Kind::Kill => Fault::Kill {
-                who: who(),
-                down_ms: span(3_000),
-            },
-            Kind::PowerCut => Fault::PowerCut {
-                who: who(),
-                down_ms: span(3_000),
-                after_calls: rng.chance(60).then(|| 1 + rng.below(60)),
-            },
-            Kind::Blackout => Fault::Blackout {
-                down_ms: span(2_000),
-                power: rng.chance(70),
-            },
-            Kind::Ambush => ambush(rng),
-            Kind::OldDisk => Fault::OldDisk {
-                old: node(),
-                new: spares.next()?,
-            },
-            Kind::RaiseFloor => Fault::RaiseFloor,
-            Kind::ClockDrift => Fault::ClockDrift {
-                who: who(),
-                by_per_mille: signed(rng, 200),
-            },
-            Kind::Cut => self.cut(rng),
-            Kind::Isolate => Fault::Isolate {
-                who: who(),
-                hold: rng.chance(50),
-                ms: span(5_000),
-            },
-            Kind::Split => {
-                let mask = rng.next_u64();
-                Fault::Split {
-                    side: (1..=self.nodes).filter(|id| mask >> id & 1 == 1).collect(),
-                    hold: rng.chance(50),
-                    ms: span(5_000),
-                }
-            }
-            Kind::Loss => Fault::Loss {
-                per_million: u32::try_from(100 + rng.below(10_000)).unwrap_or(100),
-                ms: span(4_000),
-            },
-            Kind::Latency => Fault::Latency {
-                max_ms: 20 + rng.below(400),
-                ms: span(4_000),
-            },
-            Kind::SlowDisk => Fault::SlowDisk {
-                who: who(),
-                step_ms: 20 + rng.below(800),
-                ms: span(5_000),
-            },
-            Kind::FullDisk => Fault::FullDisk {
-                who: who(),
-                ms: span(4_000),
-            },
-            Kind::SyncFails => Fault::SyncFails { who: who() },
-            Kind::WritesFail => Fault::WritesFail {
-                who: who(),
-                ms: span(1_000),
-            },
-            Kind::ClockJump => Fault::ClockJump {
-                who: who(),
-                by_ms: signed(rng, 120_000),
-            },
-            Kind::Transfer => Fault::Transfer { to: node() },
-            Kind::Replace => Fault::Replace {
-                old: node(),
-                new: spares.next()?,
-            },
-        })
-    }
-}
-
-impl Mix {
-    /// Of a link between two nodes, or between the clients and a node.
-    fn cut(&self, rng: &SeededRng) -> Fault {
-        let from = rng.below(self.nodes + 1);
-        Fault::Cut {
-            from,
-            to: 1 + (from + rng.below(self.nodes - 1)) % self.nodes,
-            one_way: rng.chance(50),
-            ms: 100 + rng.below(6_000),
-        }
-    }
-}
-
-/// A number below `max`, or its negative.
-fn signed(rng: &SeededRng, max: u64) -> i64 {
-    let far = i64::try_from(rng.below(max)).unwrap_or(0);
-    if rng.chance(50) { far } else { -far }
-}
-
-fn ambush(rng: &SeededRng) -> Fault {
-    Fault::Ambush {
-        when: if rng.chance(60) {
-            When::Elected
-        } else {
-            When::Acknowledged
-        },
-        victims: match rng.below(3) {
-            0 => Victims::Leader,
-            1 => Victims::Majority,
-            _ => Victims::All,
-        },
-        step_ms: rng.below(400),
-        down_ms: 10 + rng.below(400),
-        ms: 100 + rng.below(5_000),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::mix::Kind;
     use super::*;
 
     #[test]

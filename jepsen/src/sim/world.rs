@@ -14,6 +14,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use engine::env::rng::SeededRng;
 use turmoil::{Builder, Sim};
 
+use super::failpoints::Failpoints;
 use super::fault::Who;
 use super::invariant::SeenNode;
 use super::machine::{Machine, address, name};
@@ -21,7 +22,7 @@ use super::net::CLIENT_PORT;
 use super::now;
 use super::operator::{self, Orders};
 use super::population::{self, Progress};
-use super::report::Figures;
+use super::report::{Figures, Visits};
 use super::swarm::Swarm;
 use super::trace::Trace;
 use ambush::Ambush;
@@ -43,6 +44,7 @@ pub(super) struct World {
     sim: Sim<'static>,
     swarm: Arc<Swarm>,
     machines: Vec<Arc<Machine>>,
+    points: Failpoints,
     trace: Trace,
     rng: SeededRng,
     pub(super) progress: Progress,
@@ -84,8 +86,9 @@ impl World {
             .repair_rate(0.2)
             .enable_random_order()
             .build();
+        let points = Failpoints::new(trace);
         let machines: Vec<Arc<Machine>> = (1..=swarm.nodes + swarm.spares)
-            .map(|id| Machine::new(id, &swarm, trace))
+            .map(|id| Machine::new(id, &swarm, &points, trace))
             .collect();
         for machine in &machines {
             let host = Arc::clone(machine);
@@ -118,6 +121,7 @@ impl World {
             swarm,
             sim,
             machines,
+            points,
             trace: trace.clone(),
             progress,
             orders,
@@ -154,9 +158,16 @@ impl World {
 
     /// All nodes that serve.
     pub(super) fn nodes(&self) -> Vec<SeenNode> {
-        let serving =
-            |machine: &Arc<Machine>| SeenNode::look(machine.id, machine.life(), machine.node()?);
+        let serving = |machine: &Arc<Machine>| {
+            let (id, life) = (machine.id, machine.life());
+            SeenNode::look(id, life, machine.is_old(), machine.node()?)
+        };
         self.machines.iter().filter_map(serving).collect()
+    }
+
+    /// How often each failpoint was visited, and how many nodes ended there.
+    pub(super) fn visits(&self) -> BTreeMap<String, Visits> {
+        self.points.visits()
     }
 
     /// The members, as the leader of the highest term knows them; empty if nobody leads.
@@ -233,7 +244,11 @@ impl World {
         let machine = Arc::clone(&self.machines[index]);
         if machine.is_alive() && !machine.disk().is_powered() && !machine.is_old() {
             let down_ms = 100 + self.rng.below(2_000);
-            self.cut_power(index, down_ms);
+            if machine.was_killed_here() {
+                self.kill(index, down_ms);
+            } else {
+                self.cut_power(index, down_ms);
+            }
             return Ok(());
         }
         let Some(why) = machine.ended() else {
@@ -253,6 +268,9 @@ impl World {
         let remains = machine.cut_off();
         if powered {
             self.figures.ended += 1;
+            machine.keep(remains);
+        } else if machine.was_killed_here() {
+            self.figures.kills += 1;
             machine.keep(remains);
         } else {
             self.figures.power_cuts += 1;

@@ -8,8 +8,10 @@
 //! What a client does is its [`Role`], one a file; each is for some checkers.
 
 mod bank;
+mod cached;
 mod consumers;
 mod counters;
+mod deleters;
 mod lists;
 mod locks;
 mod messages;
@@ -60,6 +62,8 @@ pub struct Part {
     pub node: Option<usize>,
     /// Whether its writes carry numbers, and may so be sent again.
     pub numbered: bool,
+    /// How long it thinks between two operations, on average; bursts lie between long thoughts.
+    pub think: Duration,
 }
 
 /// A kind of client.
@@ -83,11 +87,15 @@ pub enum Role {
     Locks,
     /// Reads messages in a consumer group of its own, which forgets where it was now and then.
     Consumer,
+    /// Reads few rows again and again, so that the caches of its node answer.
+    Cached,
+    /// Writes rows, and much later deletes them: the tombstones lie far above what they hide.
+    Deleter,
 }
 
 impl Role {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Rows,
         Self::Messages,
         Self::Reader,
@@ -97,6 +105,8 @@ impl Role {
         Self::Lists,
         Self::Locks,
         Self::Consumer,
+        Self::Cached,
+        Self::Deleter,
     ];
 }
 
@@ -107,6 +117,7 @@ impl Part {
             role,
             node: None,
             numbered: true,
+            think: Duration::ZERO,
         }
     }
 
@@ -162,6 +173,7 @@ impl Workload {
                 number,
                 place: number,
                 clients: plan.parts.len() as u64,
+                think: part.think,
                 client: Client::connect_through(plan.dialer.clone(), plan.options(&part)).await?,
                 recorder: Arc::clone(&recorder),
                 stop: stop.subscribe(),
@@ -202,6 +214,8 @@ async fn work(process: Process, role: Role, plan: Arc<Plan>) {
         Role::Lists => lists::run(process).await,
         Role::Locks => locks::run(process).await,
         Role::Consumer => consumers::run(process, &plan).await,
+        Role::Cached => cached::run(process, &plan).await,
+        Role::Deleter => deleters::run(process, &plan).await,
     }
 }
 
@@ -212,6 +226,7 @@ struct Process {
     /// Which of all clients it is; never changes.
     place: u64,
     clients: u64,
+    think: Duration,
     client: Client,
     recorder: Arc<Recorder>,
     stop: watch::Receiver<bool>,
@@ -222,6 +237,20 @@ impl Process {
         *self.stop.borrow()
     }
 
+    /// Every other operation comes at once; before the others there is time for two.
+    async fn think(&mut self) {
+        if self.think.is_zero() || rand::random_bool(0.5) {
+            return;
+        }
+        let thought = self.think.mul_f64(rand::random_range(0.0..4.0));
+        // Who is told to stop needs no more thought.
+        tokio::select! {
+            biased;
+            _ = self.stop.wait_for(|stop| *stop) => {}
+            () = tokio::time::sleep(thought) => {}
+        }
+    }
+
     /// Does one operation. `Ok(None)` from `call` means that a guard did not hold. Answers
     /// whether it happened, if that is known.
     async fn perform(
@@ -229,6 +258,7 @@ impl Process {
         act: Act,
         call: impl Future<Output = Result<Option<Answer>, Error>>,
     ) -> Option<bool> {
+        self.think().await;
         self.recorder.invoke(self.number, act);
         match call.await {
             Ok(Some(answer)) => {

@@ -49,6 +49,15 @@ pub(super) fn any(place: Option<u64>) -> String {
     }
 }
 
+/// One of the few rows that change most often: of all clients, or of the writer at `place`.
+pub(super) fn hot(place: Option<u64>) -> String {
+    match (rand::random_range(0..3), place) {
+        (0, Some(place)) => own(place, 0),
+        (1, Some(place)) => fleeting(place, 0),
+        _ => shared(0),
+    }
+}
+
 fn own(place: u64, row: u64) -> String {
     format!("own-{place}-{row}")
 }
@@ -61,7 +70,7 @@ fn shared(row: u64) -> String {
     format!("shared-{row}")
 }
 
-async fn delete(process: &mut Process, plan: &Plan, key: String) {
+pub(super) async fn delete(process: &mut Process, plan: &Plan, key: String) {
     let kv = process.client.kv();
     let act = Act::Delete { key: key.clone() };
     let call = async {
@@ -74,7 +83,7 @@ async fn delete(process: &mut Process, plan: &Plan, key: String) {
     process.perform(act, call).await;
 }
 
-async fn put(process: &mut Process, plan: &Plan, key: String, value: String) {
+pub(super) async fn put(process: &mut Process, plan: &Plan, key: String, value: String) {
     let kv = process.client.kv();
     let act = Act::Put {
         key: key.clone(),

@@ -4,9 +4,11 @@ mod a_flipped_byte_in_the_log_stops_the_node;
 mod a_frozen_leader_is_replaced;
 mod a_full_disk_refuses_writes_until_there_is_room;
 mod a_learner_is_sent_a_large_state_in_bounded_memory;
+mod a_minority_refuses_writes_and_serves_old_rows;
 mod a_seed_tells_one_story;
 mod every_acknowledged_write_survives_kills;
 mod kept_seeds_stay_good;
+mod the_follower_that_has_every_acknowledged_write_is_elected;
 
 use std::fs::File;
 use std::time::Duration;
@@ -26,6 +28,11 @@ const PATIENCE: Duration = Duration::from_secs(45);
 
 /// Three voters with budgets so small that tables, checkpoints and purges happen all the time.
 async fn small_cluster() -> Cluster {
+    small_cluster_of(3).await
+}
+
+/// The same with so many voters.
+async fn small_cluster_of(voters: u64) -> Cluster {
     let program = binary::built().expect("engine-cli can be built");
     let plan = Plan {
         options: json!({
@@ -36,9 +43,10 @@ async fn small_cluster() -> Cluster {
             "log_tail_bytes": 1024 * 1024,
             "partition_file_bytes": 64 * 1024,
         }),
+        voters,
         ..Plan::new(program)
     };
-    Cluster::start(plan).await.expect("three nodes start")
+    Cluster::start(plan).await.expect("all nodes start")
 }
 
 /// Clients that write to all nodes of a cluster.

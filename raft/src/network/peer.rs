@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use engine::failpoint::{Point, hit};
 use engine::ids::{GroupId, NodeId};
 use engine_proto::v1::{PeerResponse, SnapshotChunk};
 use futures::{Stream, StreamExt};
@@ -261,6 +262,7 @@ impl RaftNetworkV2<TypeConfig> for Peer {
             let status = Status::internal("only a checkpoint of this node can be sent");
             return Err(self.failed(&status).into());
         };
+        hit(Point::SnapshotSending);
         let head = SnapshotHead {
             vote,
             meta: snapshot.meta,
@@ -302,6 +304,7 @@ impl RaftNetworkV2<TypeConfig> for Peer {
             let status = Status::data_loss(format!("read the checkpoint: {error}"));
             return Err(self.failed(&status).into());
         }
+        hit(Point::SnapshotSent);
         Ok(self.open(response)?)
     }
 

@@ -19,6 +19,7 @@ use super::properties::Properties;
 use crate::codec::{DecodeError, Decoder};
 use crate::env::File;
 use crate::env::vfs::OpenMode;
+use crate::failpoint::{Point, hit};
 use crate::ids::Revision;
 use crate::store::blob::BlobFile;
 use crate::store::block_cache::{BlockCache, BlockKey};
@@ -204,6 +205,7 @@ impl Drop for Table {
         self.blocks.remove_resident(self.resident_bytes());
         if *self.obsolete.get_mut() {
             self.folder.remove_orphan(&self.path);
+            hit(Point::TableRemoved);
         }
     }
 }

@@ -13,6 +13,7 @@ use super::properties::Properties;
 use crate::codec::Encoder;
 use crate::env::File;
 use crate::env::vfs::OpenMode;
+use crate::failpoint::{Point, hit};
 use crate::ids::Revision;
 use crate::planted::{Planted, on};
 use crate::store::blob::{BlobUse, BlobWriter};
@@ -188,6 +189,7 @@ impl TableWriter {
         };
         self.out.extend_from_slice(&footer.encode());
         self.write_out()?;
+        hit(Point::TableWritten);
         let synced = if on(Planted::TableNotSynced) {
             Ok(())
         } else {
@@ -199,6 +201,7 @@ impl TableWriter {
                 e,
             )
         })?;
+        hit(Point::TableSynced);
         Ok(WrittenTable {
             id: self.id,
             len: self.written,

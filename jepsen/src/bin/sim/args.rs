@@ -83,8 +83,8 @@ Examples:
   Watch it:
     ENGINE_TRACE=info,openraft=warn cargo run -p engine-jepsen --bin sim -- --seed 7
 
-  Play a thousand worlds, two at a time:
-    cargo run --profile sim -p engine-jepsen --bin sim -- --seeds 0..1000
+  Play a thousand worlds, two at a time, and end nodes at the failpoints of the product:
+    cargo run --profile sim -p engine-jepsen --features failpoints --bin sim -- --seeds 0..1000
 
   Find the faults that make world 7 bad:
     cargo run -p engine-jepsen --bin sim -- --seed 7 --shrink

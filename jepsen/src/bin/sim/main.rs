@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use engine_jepsen::sim::driver::Driver;
+use engine_jepsen::sim::report::Summary;
 use engine_jepsen::sim::run::{Played, play};
 use engine_jepsen::sim::swarm::Swarm;
 use engine_jepsen::sim::trace::Trace;
@@ -80,7 +81,7 @@ fn one(args: &Args, seed: u64) -> Result<bool> {
     }
     let good = report.violations.is_empty();
     if !good && args.output == Output::Human {
-        let replay = show::replay(seed, args.faults, &without);
+        let replay = show::replay(args, seed, &without);
         complain(&show::bad(&report, &replay))?;
     }
     Ok(good)
@@ -108,13 +109,17 @@ fn many(args: &Args, seeds: Range<u64>) -> Result<bool> {
         if !report.violations.is_empty() {
             let count = bad.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
             bar.set_message(count.to_string());
-            let replay = show::replay(report.seed, args.faults, &BTreeSet::new());
+            let replay = show::replay(args, report.seed, &BTreeSet::new());
             bar.suspend(|| complain(&show::bad(report, &replay)).ok());
         }
     })?;
     bar.finish_and_clear();
-    if args.output == Output::Human {
-        say(&show::summary(&reports, began.elapsed()))?;
+    match args.output {
+        Output::Human => say(&show::summary(&reports, began.elapsed()))?,
+        Output::Json => {
+            let summary = serde_json::json!({ "summary": Summary::of(&reports) });
+            say(&summary.to_string())?;
+        }
     }
     Ok(reports.iter().all(|report| report.violations.is_empty()))
 }
@@ -140,10 +145,7 @@ fn shrink(args: &Args, seed: u64) -> Result<bool> {
         return Ok(true);
     };
     let schedule = Swarm::draw(seed, Duration::from_secs(args.faults)).schedule;
-    say(&show::bad(
-        &report,
-        &show::replay(seed, args.faults, &without),
-    ))?;
+    say(&show::bad(&report, &show::replay(args, seed, &without)))?;
     say(&show::schedule(&schedule, &without))?;
     Ok(false)
 }

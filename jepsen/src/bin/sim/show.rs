@@ -8,16 +8,29 @@ use engine_jepsen::sim::driver::list;
 use engine_jepsen::sim::fault::Planned;
 use engine_jepsen::sim::hunt::Hunt;
 use engine_jepsen::sim::plant;
-use engine_jepsen::sim::report::{Figures, Report};
+use engine_jepsen::sim::report::{Figures, Report, Summary};
 
-/// How to play a world again.
-pub(crate) fn replay(seed: u64, faults: u64, without: &BTreeSet<usize>) -> String {
+use crate::args::Args;
+
+/// How to play a world again: with the features of this build, and the bug that it had.
+pub(crate) fn replay(args: &Args, seed: u64, without: &BTreeSet<usize>) -> String {
+    let features = match (engine::planted::IS_COMPILED, engine::failpoint::IS_COMPILED) {
+        (true, true) => " --features planted,failpoints",
+        (true, false) => " --features planted",
+        (false, true) => " --features failpoints",
+        (false, false) => "",
+    };
+    let plant = args.plant.as_ref();
+    let plant = plant.map_or_else(String::new, |name| format!(" --plant {name}"));
+    let faults = args.faults;
     let without = if without.is_empty() {
         String::new()
     } else {
         format!(" --without {}", list(without))
     };
-    format!("cargo run -p engine-jepsen --bin sim -- --seed {seed} --faults {faults}{without}")
+    format!(
+        "cargo run -p engine-jepsen{features} --bin sim -- --seed {seed} --faults {faults}{plant}{without}"
+    )
 }
 
 /// One world.
@@ -58,22 +71,35 @@ pub(crate) fn schedule(schedule: &[Planned], without: &BTreeSet<usize>) -> Strin
 
 /// Many worlds.
 pub(crate) fn summary(reports: &[Report], took: Duration) -> String {
-    let all = reports
-        .iter()
-        .fold(Figures::default(), |sum, report| sum.plus(&report.figures));
-    let bad = reports
-        .iter()
-        .filter(|report| !report.violations.is_empty());
-    let simulated = Duration::from_millis(all.simulated_ms);
+    let all = Summary::of(reports);
+    let simulated = Duration::from_millis(all.figures.simulated_ms);
     format!(
-        "{} worlds, {} of them bad; {:.2} simulated hours in {:.0} s, {:.1} s in each\n{}",
-        reports.len(),
-        bad.count(),
+        "{} worlds, {} of them bad; {:.2} simulated hours in {:.0} s, {:.1} s in each\n{}{}",
+        all.worlds,
+        all.bad.len(),
         simulated.as_secs_f64() / 3600.0,
         took.as_secs_f64(),
         simulated.as_secs_f64() / took.as_secs_f64().max(0.001),
-        figures(&all)
+        figures(&all.figures),
+        points(&all)
     )
+}
+
+/// How often each failpoint was visited; nothing, if this build tells of no visit.
+fn points(all: &Summary) -> String {
+    if all.points.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new();
+    table.set_header(["failpoint", "visits", "nodes that ended there"]);
+    for (point, visits) in &all.points {
+        table.add_row([point, &visits.hits.to_string(), &visits.ends.to_string()]);
+    }
+    let never = match all.points_never_hit.len() {
+        0 => "every failpoint was visited".to_owned(),
+        count => format!("{count} never visited: {}", all.points_never_hit.join(", ")),
+    };
+    format!("\n{table}\n{never}")
 }
 
 /// The bugs that can be switched on.

@@ -43,6 +43,8 @@ pub struct SeenNode {
     pub id: u64,
     /// Which of its processes this is.
     pub life: u64,
+    /// Whether its disk was put back from an old copy: it may have forgotten what it promised.
+    pub has_old_disk: bool,
     /// Where it stands.
     pub standing: Standing,
     node: Node,
@@ -50,11 +52,12 @@ pub struct SeenNode {
 
 impl SeenNode {
     /// Looks at a running node; `None` if it has no group yet.
-    pub fn look(id: u64, life: u64, node: Node) -> Option<Self> {
+    pub fn look(id: u64, life: u64, has_old_disk: bool, node: Node) -> Option<Self> {
         let standing = node.standing(GROUP).ok()?;
         Some(Self {
             id,
             life,
+            has_old_disk,
             standing,
             node,
         })

@@ -1,4 +1,5 @@
-//! What a leader has voted outlives its process: it never comes back in an older term.
+//! What a leader has voted outlives its process: it never comes back in an older term, unless its
+//! disk is an old copy. Such a node is refused by the others, and must never lead again.
 
 use std::collections::BTreeMap;
 
@@ -19,6 +20,9 @@ impl Invariant for VotesLast {
         for node in seen.nodes {
             let term = node.standing.term.0;
             let led = self.led.entry(node.id).or_default();
+            if node.has_old_disk && !node.standing.leads {
+                continue;
+            }
             if term < *led {
                 return Err(format!(
                     "node {} is in term {term}, and has led in term {led}",

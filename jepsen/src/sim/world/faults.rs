@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use engine::failpoint::Point;
+
 use super::super::fault::{Fault, Planned};
+use super::super::machine::How;
 use super::super::operator::Order;
 use super::{End, World, host};
 
@@ -58,6 +61,7 @@ impl World {
         self.end(End::Loss);
         self.end(End::Latency);
         self.end(End::Ambush);
+        self.points.disarm();
         let ids: Vec<u64> = (0..=self.machines.len() as u64).collect();
         for (position, one) in ids.iter().enumerate() {
             for other in ids.iter().skip(position + 1) {
@@ -127,6 +131,16 @@ impl World {
                 down_ms,
                 ms,
             } => self.lie_in_ambush(*when, *victims, *step_ms, *down_ms, *ms),
+            Fault::Failpoint {
+                point,
+                spared,
+                power,
+            } => {
+                if let Some(point) = Point::named(point) {
+                    let how = if *power { How::Power } else { How::Kill };
+                    self.points.set_trap(point, *spared, how);
+                }
+            }
             Fault::Blackout { down_ms, power } => {
                 self.figures.blackouts += 1;
                 for index in 0..self.machines.len() {
