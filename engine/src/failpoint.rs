@@ -73,7 +73,6 @@ points! {
     MessagesFileBegun "messages-file-begun" "A partition's next file is there, and empty"
     MessagesFileSynced "messages-file-synced" "One of a checkpoint's message files is synced"
     MessagesFilesCut "messages-files-cut" "A partition's file was cut to what was recorded"
-    BootWritten "boot-written" "A start is counted, under a temporary name"
     BootCounted "boot-counted" "A start is counted for good"
     VoteSaving "vote-saving" "A vote is on its way to the log"
     VoteSaved "vote-saved" "A vote is synced, and nobody knows"

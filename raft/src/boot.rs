@@ -167,9 +167,7 @@ fn write(vfs: &dyn Vfs, dir: &Path, identity: Identity) -> std::io::Result<()> {
     };
     stored.crc = Some(stored.checksum());
     let bytes = serde_json::to_vec(&stored).map_err(std::io::Error::other)?;
-    replace_durable(vfs, &dir.join(FILE), &bytes)?;
-    hit(Point::BootWritten);
-    Ok(())
+    replace_durable(vfs, &dir.join(FILE), &bytes)
 }
 
 /// A node's folder.

@@ -21,6 +21,7 @@ use super::disk::Disk;
 use super::ground::Ground;
 use super::kernel::PowerCut;
 use super::nemesis::members::Replacement;
+use super::nemesis::rot::{self, Rot};
 use super::nemesis::stall::Stall;
 use crate::cluster::{Cluster, Node, Plan};
 
@@ -50,8 +51,8 @@ pub struct Field {
     machines: BTreeMap<u64, u64>,
     paused: BTreeSet<u64>,
     unpowered: BTreeSet<u64>,
-    /// Nodes whose files were damaged on purpose.
-    pub(super) rotten: BTreeSet<u64>,
+    /// Nodes whose files were damaged on purpose, and which.
+    pub(super) rotten: BTreeMap<u64, Rot>,
     pub(super) replacement: Option<Replacement>,
     pub(super) stall: Option<Stall>,
     /// Whether a disk was full or hung since the last heal, so that a node may end itself.
@@ -74,7 +75,7 @@ impl Field {
             machines: (1..=voters).map(|id| (id, id)).collect(),
             paused: BTreeSet::new(),
             unpowered: BTreeSet::new(),
-            rotten: BTreeSet::new(),
+            rotten: BTreeMap::new(),
             replacement: None,
             stall: None,
             disk_hurt: false,
@@ -225,10 +226,9 @@ impl Field {
         }
         self.power_on()?;
         self.ground.disks().values().try_for_each(Disk::empty)?;
-        for node in self.rotten.clone() {
-            self.retire(node)?;
-        }
+        rot::collect(self)?;
         self.start_dead()?;
+        rot::mend(self).await?;
         if let Some(replacement) = self.replacement.take() {
             self.complete(replacement).await?;
         }
@@ -269,7 +269,7 @@ impl Field {
     }
 
     /// Hears what a damaged node had to say, then takes it out for good.
-    fn retire(&mut self, id: u64) -> Result<()> {
+    pub(super) fn retire(&mut self, id: u64) -> Result<()> {
         let node = self.cluster.node_mut(id)?;
         let refused = node.pid().is_some() && node.ended()?.is_some();
         if node.pid().is_some() {

@@ -1,6 +1,7 @@
 //! Real clusters under real faults; each situation a file, told by its name.
 
 mod a_flipped_byte_in_the_log_stops_the_node;
+mod a_flipped_byte_in_the_state_is_repaired;
 mod a_frozen_leader_is_replaced;
 mod a_full_disk_refuses_writes_until_there_is_room;
 mod a_learner_is_sent_a_large_state_in_bounded_memory;

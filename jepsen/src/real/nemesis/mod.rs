@@ -11,7 +11,7 @@ mod partition;
 mod pause;
 mod power;
 mod restart;
-mod rot;
+pub(super) mod rot;
 pub(super) mod stall;
 mod wire;
 

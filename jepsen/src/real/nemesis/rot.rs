@@ -1,22 +1,41 @@
 //! Damage at rest, on one node while it is down: bits flip, files are cut short.
 //!
-//! The node must refuse to start or to serve what is damaged, and say where; or the damage lies
-//! where nothing is. Afterwards it is wiped and replaced, as an operator would do. The newest
-//! segment of the log and the manifest are not cut short: their lengths are durable by assumption
-//! (`docs/design/testing.md`).
+//! ```text
+//! state     ─► found at the start or when it is met ─► the node repairs itself from a peer
+//! log, vote ─► the node refuses to start            ─► wiped and replaced, as by an operator
+//! ```
+//!
+//! Where nothing meets the damage until the heal (it lies where nothing is, or nobody read it),
+//! the node is wiped and replaced too: what is left of it would be met at any later moment. The
+//! newest segment of the log and the manifest are not cut short: their lengths are durable by
+//! assumption (`docs/design/testing.md`).
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
+use tokio::time::{Instant, sleep};
 
 use crate::real::field::Field;
 
 /// Bits that flip at most.
 const FLIPS_MAX: usize = 8;
+
+/// What is damaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::real) enum Rot {
+    /// A group's state, which a peer has too.
+    State,
+    /// The log or the identity: the node has forgotten what it acknowledged.
+    Log,
+}
+
+/// How long a repair may take once all nodes run and the network is whole.
+const REPAIR_MAX: Duration = Duration::from_mins(1);
 
 pub(super) fn strike(field: &mut Field) -> Result<String> {
     let is_free = field.replacement.is_none() && field.rotten.is_empty();
@@ -29,8 +48,8 @@ pub(super) fn strike(field: &mut Field) -> Result<String> {
     let mut files = Vec::new();
     list(&data, &mut files)?;
     files.sort();
-    let harm = harm(&files, &data, &mut field.chance)?;
-    field.rotten.insert(victim);
+    let (rot, harm) = harm(&files, &data, &mut field.chance)?;
+    field.rotten.insert(victim, rot);
     field.cluster.node_mut(victim)?.start()?;
     field.count("damaged nodes", 1);
     Ok(format!("rot of node {victim}: {harm}"))
@@ -48,19 +67,106 @@ fn list(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
+/// Takes out the nodes whose logs are damaged; hears those with a damaged state.
+pub(in crate::real) fn collect(field: &mut Field) -> Result<()> {
+    for (node, rot) in field.rotten.clone() {
+        match rot {
+            Rot::State => hear(field, node)?,
+            Rot::Log => field.retire(node)?,
+        }
+    }
+    Ok(())
+}
+
+/// Waits, while all nodes run, until damaged states are repaired; takes out the nodes that have
+/// not met their damage.
+pub(in crate::real) async fn mend(field: &mut Field) -> Result<()> {
+    for (node, rot) in field.rotten.clone() {
+        if rot == Rot::State && !is_mended(field, node).await? {
+            field.retire(node)?;
+        }
+    }
+    Ok(())
+}
+
+/// A node with a damaged state may have ended itself when it met the damage.
+fn hear(field: &mut Field, id: u64) -> Result<()> {
+    let node = field.cluster.node_mut(id)?;
+    if node.pid().is_some() && node.ended()?.is_some() {
+        let said = node.trace_tail(20);
+        node.kill()?;
+        if !said.contains("damaged") || said.contains("panicked at") {
+            let alarm = format!("node {id} with a damaged state ended by itself:\n{said}");
+            field.alarms.push(alarm);
+        }
+        field.count("damage met at work, node stopped", 1);
+    }
+    Ok(())
+}
+
+/// Waits until a running node has repaired its state; `false` if no damage was met.
+async fn is_mended(field: &mut Field, id: u64) -> Result<bool> {
+    let until = Instant::now() + REPAIR_MAX;
+    loop {
+        hear(field, id)?;
+        if field.cluster.node(id)?.pid().is_none() {
+            field.cluster.node_mut(id)?.start()?;
+        }
+        if let Ok(status) = field.cluster.status(id).await {
+            let repairs = &status.repairs;
+            if repairs.iter().all(|repair| repair.state != "repairing") && !status.groups.is_empty()
+            {
+                break;
+            }
+        }
+        if Instant::now() >= until {
+            let said = field.cluster.node(id)?.trace_tail(10);
+            bail!("node {id} did not repair itself within {REPAIR_MAX:?}:\n{said}");
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    let group = field.cluster.node(id)?.machine().data.join("group-0");
+    let mut repaired = false;
+    for entry in fs::read_dir(&group).with_context(|| format!("list {}", group.display()))? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if !name.starts_with("quarantine-") {
+            continue;
+        }
+        // As an operator would, once it is looked at.
+        repaired = true;
+        if path.is_dir() {
+            fs::remove_dir_all(&path)?;
+        } else {
+            fs::remove_file(&path)?;
+        }
+    }
+    if repaired {
+        field.count("damaged states repaired", 1);
+        field.rotten.remove(&id);
+    }
+    Ok(repaired)
+}
+
 /// Damages one file; answers what was done.
-fn harm(files: &[PathBuf], data: &Path, chance: &mut StdRng) -> Result<String> {
+fn harm(files: &[PathBuf], data: &Path, chance: &mut StdRng) -> Result<(Rot, String)> {
     let Some(path) = files.get(chance.random_range(0..files.len().max(1))) else {
-        return Ok("there is no file".to_owned());
+        return Ok((Rot::Log, "there is no file".to_owned()));
     };
-    let name = path.strip_prefix(data).unwrap_or(path).display();
+    let name = path.strip_prefix(data).unwrap_or(path);
+    let rot = if name.starts_with("group-0") {
+        Rot::State
+    } else {
+        Rot::Log
+    };
+    let name = name.display();
     let file = OpenOptions::new().read(true).write(true).open(path)?;
     let len = file.metadata()?.len();
     if may_be_cut(path) && chance.random_bool(0.3) {
         let left = chance.random_range(0..len);
         file.set_len(left)?;
         file.sync_all()?;
-        return Ok(format!("{name} cut from {len} to {left} bytes"));
+        return Ok((rot, format!("{name} cut from {len} to {left} bytes")));
     }
     let flips = chance.random_range(1..=FLIPS_MAX);
     let mut places = Vec::new();
@@ -68,7 +174,7 @@ fn harm(files: &[PathBuf], data: &Path, chance: &mut StdRng) -> Result<String> {
         places.push(flip(&file, written(&file, len)?, chance)?);
     }
     file.sync_all()?;
-    Ok(format!("bits of {name} flipped at {places:?}"))
+    Ok((rot, format!("bits of {name} flipped at {places:?}")))
 }
 
 /// What lies behind the last byte that is not zero was never written.
