@@ -39,6 +39,9 @@ pub trait Job: Send {
     /// Does a bounded piece of work.
     fn step(&mut self) -> Step;
 
+    /// Told before the next step if the time of [`Step::IdleFor`] has passed and nobody woke it.
+    fn rested(&mut self) {}
+
     /// Whether nobody waits for it, so that requests should have the processors first.
     fn is_patient(&self) -> bool {
         false

@@ -24,6 +24,7 @@ pub(super) fn spawn(inner: &Arc<Inner>) {
     let compaction = Compaction {
         inner: Arc::downgrade(inner),
         flushes: None,
+        is_quiet: false,
     };
     *inner.jobs.lock() = vec![
         workers.spawn(&format!("checkpoint-{group}"), Box::new(checkpoint)),
@@ -39,6 +40,8 @@ struct Compaction {
     inner: Weak<Inner>,
     /// How many flushes there had been when it last ran out of work.
     flushes: Option<u64>,
+    /// Nobody wanted anything since, for [`QUIET`].
+    is_quiet: bool,
 }
 
 impl Job for Checkpoint {
@@ -79,6 +82,10 @@ impl Job for Checkpoint {
 }
 
 impl Job for Compaction {
+    fn rested(&mut self) {
+        self.is_quiet = true;
+    }
+
     fn is_patient(&self) -> bool {
         true
     }
@@ -115,7 +122,8 @@ impl Compaction {
     /// waiting only makes reads slower.
     fn rest(&mut self, store: &dyn Store) -> Step {
         let flushes = Some(store.stats().flushes);
-        if self.flushes != flushes {
+        let is_quiet = std::mem::take(&mut self.is_quiet);
+        if self.flushes != flushes || !is_quiet {
             self.flushes = flushes;
             return Step::IdleFor(QUIET);
         }

@@ -227,17 +227,21 @@ impl Jobs {
 
     /// Steps this job unless it is gone or being stepped; answers what the step said.
     fn step(&self, id: JobId) -> Option<Step> {
-        let mut job = {
+        let (mut job, rested) = {
             let mut table = self.table.lock();
+            let now = table.now;
             let entry = table.entries.get_mut(&id)?;
             let job = entry.job.take()?;
             entry.stepped_by = Some(thread::current().id());
             // Cleared before the step: a wake during it may concern what it did not see.
             entry.ready = false;
-            entry.sleeps_until = None;
-            job
+            let due = entry.sleeps_until.take();
+            (job, due.is_some_and(|due| due <= now))
         };
         let unwinding = GoneOnDrop { jobs: self, id };
+        if rested {
+            job.rested();
+        }
         let step = job.step();
         if step == Step::Done {
             drop(job);

@@ -92,8 +92,12 @@ fn step_until_done(mut job: Box<dyn Job>, parking: &Parking) {
             Step::IdleFor(limit) => {
                 let mut state = parking.state.lock();
                 // A spurious wake-up only makes the job look around early.
-                if !state.woken {
-                    parking.changed.wait_for(&mut state, limit);
+                let rested = !state.woken
+                    && parking.changed.wait_for(&mut state, limit).timed_out()
+                    && !state.woken;
+                drop(state);
+                if rested {
+                    job.rested();
                 }
             }
         }
@@ -195,6 +199,35 @@ mod tests {
         }
         published.store(u64::MAX, Ordering::Release);
         handle.wake();
+        handle.join();
+    }
+
+    #[test]
+    fn a_job_is_told_of_a_rest_that_nobody_disturbed() {
+        struct Rests(u64, bool, mpsc::Sender<bool>);
+        impl Job for Rests {
+            fn rested(&mut self) {
+                self.1 = true;
+            }
+
+            fn step(&mut self) -> Step {
+                let rested = std::mem::take(&mut self.1);
+                self.2.send(rested).expect("the test listens");
+                self.0 += 1;
+                match self.0 {
+                    1 => Step::IdleFor(Duration::from_hours(1)),
+                    2 => Step::IdleFor(Duration::from_millis(1)),
+                    _ => Step::Done,
+                }
+            }
+        }
+        let (answers, answered) = mpsc::channel();
+        let handle = ThreadWorkers::new().spawn("test-job", Box::new(Rests(0, false, answers)));
+        let rested = || answered.recv().expect("the job answers");
+        assert!(!rested());
+        handle.wake();
+        assert!(!rested());
+        assert!(rested());
         handle.join();
     }
 
