@@ -92,9 +92,11 @@ fn step_until_done(mut job: Box<dyn Job>, parking: &Parking) {
             Step::IdleFor(limit) => {
                 let mut state = parking.state.lock();
                 // A spurious wake-up only makes the job look around early.
-                let rested = !state.woken
-                    && parking.changed.wait_for(&mut state, limit).timed_out()
-                    && !state.woken;
+                let mut rested = false;
+                if !state.woken {
+                    let waited = parking.changed.wait_for(&mut state, limit);
+                    rested = waited.timed_out() && !state.woken;
+                }
                 drop(state);
                 if rested {
                     job.rested();
