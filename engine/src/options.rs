@@ -28,7 +28,7 @@ pub struct Options {
     pub log_idle_mark_ms: u64,
     /// Applied bytes after which a checkpoint begins even if few rows changed. Default 64 MiB.
     pub checkpoint_bytes: u64,
-    /// Rows kept in memory before they are written as a table, bytes. Default 32 MiB; up to three
+    /// Rows kept in memory before they are written as a table, bytes. Default 20 MiB; up to three
     /// times as much while writes come faster than they are written.
     pub memtable_bytes: usize,
     /// Size at which a table below L0 is cut, bytes. Default 16 MiB.
