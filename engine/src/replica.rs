@@ -121,6 +121,7 @@ struct Inner {
     checkpointing: Mutex<()>,
     compacting: Mutex<()>,
     stopping: AtomicBool,
+    stops_at_damage: AtomicBool,
     /// The disk had no room for a table since the last checkpoint; it is tried again.
     disk_refused: AtomicBool,
     fault: Mutex<Option<Error>>,
@@ -194,6 +195,7 @@ impl Replica {
             checkpointing: Mutex::default(),
             compacting: Mutex::default(),
             stopping: AtomicBool::new(false),
+            stops_at_damage: AtomicBool::new(false),
             disk_refused: AtomicBool::new(false),
             fault: Mutex::default(),
             durable: Mutex::default(),
@@ -307,6 +309,12 @@ impl Replica {
             listener(fault);
         }
         listeners.push(listener);
+    }
+
+    /// Whether a read that meets damage stops the replica, because its state can be had again from
+    /// elsewhere. If not, as at the beginning, that read fails and all else goes on.
+    pub fn stop_at_damage(&self, stop: bool) {
+        self.inner.stops_at_damage.store(stop, Ordering::Release);
     }
 
     /// The last applied entry.

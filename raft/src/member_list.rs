@@ -100,13 +100,18 @@ pub(crate) async fn follow(group: Arc<Group>, dir: PathBuf) {
         let nodes = metrics.membership_config.nodes();
         let members: Members = nodes.map(|(node, m)| (*node, m.clone())).collect();
         seen = *metrics.membership_config.log_id();
+        let has_peers = members.keys().any(|node| *node != metrics.id);
         if members == written {
+            group.replica.stop_at_damage(has_peers);
             continue;
         }
         let (vfs, dir, list) = (Arc::clone(&vfs), dir.clone(), members.clone());
         let write = move || write(vfs.as_ref(), &dir, &list);
         match blocking(group.env.workers.as_ref(), write).await.flatten() {
-            Ok(()) => written = members,
+            Ok(()) => {
+                group.replica.stop_at_damage(has_peers);
+                written = members;
+            }
             Err(error) => {
                 tracing::warn!(group = group.id.0, %error, "the members could not be written down");
                 seen = None;

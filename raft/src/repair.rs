@@ -134,8 +134,10 @@ pub(crate) async fn open(
     }
 }
 
-/// Notes the damage that a replica meets, and stops the node.
+/// Notes the damage that a replica meets, and stops the node; whatever a node without peers can
+/// still read, it goes on serving.
 pub(crate) fn watch_damage(common: &Common, dir: &Path, replica: &Replica) {
+    replica.stop_at_damage(!others(common, dir).is_empty());
     let (env, dir) = (common.shared.env.clone(), dir.to_owned());
     let (node, failure) = (common.peers.identity.node, common.failure.clone());
     replica.on_fault(Box::new(move |fault| {
@@ -145,9 +147,10 @@ pub(crate) fn watch_damage(common: &Common, dir: &Path, replica: &Replica) {
         let mut members = member_list::read(env.vfs.as_ref(), &dir);
         members.remove(&node);
         // Without a peer a note would only keep what is whole from being read.
-        if !members.is_empty()
-            && let Err(error) = Repair::note(&env, &dir, fault)
-        {
+        if members.is_empty() {
+            return failure.fail(fault.to_string());
+        }
+        if let Err(error) = Repair::note(&env, &dir, fault) {
             tracing::error!(%error, "the damage could not be noted: it must be met once more");
         }
         failure.fail(format!("{fault}; the next start repairs it from a peer"));

@@ -56,6 +56,7 @@ fn read(vfs: &dyn Vfs, path: &Path) -> Vec<u8> {
 fn open(world: &World, purged: Option<LogId>) -> Result<Replica, Error> {
     let group = engine::ids::GroupId(3);
     let replica = Replica::open(&world.shared, group, Path::new(DIR), purged)?;
+    replica.stop_at_damage(true);
     let all = ScanRequest {
         keyspace: "default".to_owned(),
         ..ScanRequest::default()
@@ -308,6 +309,13 @@ fn a_fault_is_told_once_and_to_those_who_come_late() {
         keyspace: "default".to_owned(),
         ..ScanRequest::default()
     };
+    // Nobody could repair it: the replica does not stop.
+    let scan = replica.scan(&all);
+    let error = scan.expect_err("a block is damaged");
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    assert!(told.lock().is_empty());
+
+    replica.stop_at_damage(true);
     for _ in 0..2 {
         let error = replica.scan(&all).expect_err("a block is damaged");
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");

@@ -379,3 +379,30 @@ async fn a_node_without_peers_refuses_to_start_and_changes_nothing() {
     let there = place.env.vfs.exists(&damaged[0]).expect("a healthy disk");
     assert!(there, "the damaged file stays");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_without_peers_goes_on_with_what_is_whole() {
+    let mut cluster = found(1).await;
+    cluster.stop(NodeId(1)).await;
+    let place = cluster.place(NodeId(1));
+    let mut tables = Vec::new();
+    files(place.env.vfs.as_ref(), Path::new(DIR), &mut tables);
+    tables.retain(|name| name.extension().is_some_and(|kind| kind == "table"));
+    for name in &tables {
+        // In the first block, which no start reads.
+        let file = place.env.vfs.open(name, OpenMode::ReadWrite);
+        let file = file.expect("the file is there");
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, 100).expect("its bytes");
+        let written = file.write_at(&[byte[0] ^ 0x10], 100);
+        written.expect("a healthy disk");
+    }
+    cluster.start(NodeId(1)).await;
+    let node = cluster.leader(GROUP).await;
+    let replica = node.replica(GROUP).expect("it is in the group");
+    let error = read_all(&replica).expect_err("a block is damaged");
+    assert_eq!(error.kind(), engine::ErrorKind::Corrupt, "{error}");
+    write(&cluster, 70..75).await;
+    assert_eq!(*node.failed().borrow(), None);
+    cluster.stop_all().await;
+}
