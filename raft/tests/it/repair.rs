@@ -401,7 +401,7 @@ async fn a_node_without_peers_goes_on_with_what_is_whole() {
     let node = cluster.leader(GROUP).await;
     let replica = node.replica(GROUP).expect("it is in the group");
     let error = read_all(&replica).expect_err("a block is damaged");
-    assert_eq!(error.kind(), engine::ErrorKind::Corrupt, "{error}");
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
     write(&cluster, 70..75).await;
     assert_eq!(*node.failed().borrow(), None);
     cluster.stop_all().await;
