@@ -1,6 +1,6 @@
 //! Named places at which a test may end a node: its disk loses power there, or its process.
 //!
-//! They stand where something has just been half done. Who watches ([`watch`]) is told of each
+//! They stand where something has just been half done. Who watches (`watch`) is told of each
 //! visit, on the thread that came by. Without the feature `failpoints` a visit is nothing at all;
 //! the binaries of a release refuse to be built with it ([`IS_COMPILED`]).
 //!
