@@ -22,6 +22,7 @@
 //! - Files are sent whole, in the order of the list; the receiver checks every length.
 //! - An incomplete copy is never opened: its folder gets its name only when all is synced.
 
+pub(crate) mod check;
 mod chunk;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;

@@ -328,7 +328,11 @@ async fn receive(
         .await
         .map_err(failed)?;
     }
-    Ok(writer)
+    let checked = on_replica(&group.replica, move |_| {
+        writer.check()?;
+        Ok(writer)
+    });
+    checked.await.map_err(failed)
 }
 
 fn read<T: DeserializeOwned>(request: &PeerRequest) -> Result<T, Status> {

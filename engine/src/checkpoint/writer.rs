@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::check::check_files;
 use super::chunk::{Chunk, FileHead, FileKind};
 use crate::env::vfs::OpenMode;
 use crate::env::{Env, File};
@@ -60,6 +61,14 @@ impl CheckpointWriter {
             ended: false,
             kept: false,
         })
+    }
+
+    /// Reads and checks every byte that was received.
+    ///
+    /// # Errors
+    /// `Corrupt` names the file that is damaged: it was so at the sender.
+    pub fn check(&self) -> Result<()> {
+        check_files(&self.env, &self.dir)
     }
 
     /// Takes the next chunk.

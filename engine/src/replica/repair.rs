@@ -28,11 +28,11 @@ use super::Shared;
 use super::note::{NOTE, Note};
 use super::rooms::{ROOMS_PREFIX, rooms_name};
 use crate::checkpoint::CheckpointWriter;
-use crate::checkpoint::writer::{partitions_dir, store_dir};
+use crate::checkpoint::check::check_files;
+use crate::checkpoint::writer::store_dir;
 use crate::env::{Env, Vfs};
 use crate::error::{Damage, Error, Result};
 use crate::ids::LogId;
-use crate::inspect::{self, Problem, Seen, Severity};
 use crate::state::State;
 use crate::store::inspect::recorded_checkpoint;
 
@@ -211,33 +211,10 @@ fn damage(dir: &Path, error: &Error) -> Damage {
     }
 }
 
-/// Reads all of a received state; answers the last entry it holds.
+/// Checks a received state; answers the last entry it holds.
 fn check(env: &Env, dir: &Path, purged: Option<LogId>) -> Result<LogId> {
-    let mut first = None;
-    let mut note = |problem: Problem| {
-        if problem.severity == Severity::Damage {
-            first.get_or_insert(problem);
-        }
-    };
+    check_files(env, dir)?;
     let store = store_dir(dir);
-    inspect::manifest(&env.vfs, &store, &mut |seen| told(seen, &mut note))?;
-    let failed = |source| Error::io(format!("list {}", store.display()), source);
-    for entry in env.vfs.list(&store).map_err(failed)? {
-        let path = store.join(&entry.name);
-        match path.extension().and_then(|kind| kind.to_str()) {
-            Some("table") => inspect::table(&env.vfs, &path, &mut |seen| told(seen, &mut note))?,
-            Some("blob") => inspect::blob(&env.vfs, &path, &mut |seen| told(seen, &mut note))?,
-            _ => {}
-        }
-    }
-    let partitions = partitions_dir(dir);
-    inspect::partition(&env.vfs, &partitions, &mut |seen| told(seen, &mut note))?;
-    if let Some(Problem {
-        path, offset, what, ..
-    }) = first
-    {
-        return Err(Error::corrupt(&path, offset, what));
-    }
     let bad = |what: String| Err(Error::corrupt(dir, 0, what));
     let Some(checkpoint) = recorded_checkpoint(&env.vfs, &store) else {
         return bad("it holds no checkpoint".to_owned());
@@ -249,11 +226,5 @@ fn check(env: &Env, dir: &Path, purged: Option<LogId>) -> Result<LogId> {
             "it ends at entry {applied}, but the log has forgotten all up to {purged}"
         )),
         (Some(applied), _) => Ok(applied),
-    }
-}
-
-fn told<T>(seen: Seen<T>, note: &mut impl FnMut(Problem)) {
-    if let Seen::Problem(problem) = seen {
-        note(problem);
     }
 }

@@ -243,6 +243,13 @@ fn a_checkpoint_that_is_damaged_or_too_short_repairs_nothing() {
         while let Some(chunk) = reader.next_chunk().expect("it reads no checksum") {
             rotten.push(chunk);
         }
+        let mut received = due.begin().expect("a healthy disk");
+        for chunk in &rotten {
+            received.write(chunk.clone()).expect("no chunk is damaged");
+        }
+        let error = received.check().expect_err("it is damaged");
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+        drop(received);
         let error = repair(&due, &rotten, None).expect_err(&name.display().to_string());
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
         assert!(error.damage().is_some(), "{error} names no file");
