@@ -91,11 +91,10 @@ impl Identity {
         let failed = |source| EngineError::io(format!("look for {}", refused.display()), source);
         if vfs.exists(&refused).map_err(failed)? {
             return Err(Error::Invalid(format!(
-                "{} is an old copy of a disk, which the cluster has refused (see {}): remove node \
-                 {node} from the cluster, and let it join with an empty folder under an id never \
-                 used before",
+                "{} is an old copy of a disk, which the cluster has refused (see {}): {}",
                 dir.display(),
-                refused.display()
+                refused.display(),
+                replace_it(node)
             )));
         }
         let before = match read(vfs, dir)? {
@@ -231,8 +230,15 @@ impl Boots {
 pub(crate) fn stale(node: NodeId, boot: u64, known: u64) -> String {
     format!(
         "the disk of node {node} is an old copy: this is its start {boot}, the cluster has seen \
-         start {known}. Remove node {node} from the cluster, and let it join with an empty folder \
-         under an id never used before"
+         start {known}: {}",
+        replace_it(node)
+    )
+}
+
+fn replace_it(node: NodeId) -> String {
+    format!(
+        "remove node {node} from the cluster, and let it join with an empty folder under an id \
+         never used before"
     )
 }
 

@@ -42,7 +42,7 @@ struct Stored {
 }
 
 /// The members that were known last; none if there is no list, or none that can be believed.
-pub(crate) fn read(vfs: &dyn Vfs, dir: &Path) -> Members {
+fn read(vfs: &dyn Vfs, dir: &Path) -> Members {
     let stored = match read_stored(vfs, dir) {
         Ok(stored) => stored,
         Err(error) => {
@@ -54,6 +54,13 @@ pub(crate) fn read(vfs: &dyn Vfs, dir: &Path) -> Members {
     members
         .map(|(node, member)| (NodeId(node), member))
         .collect()
+}
+
+/// The members but `node`, as they were known last.
+pub(crate) fn peers_of(node: NodeId, vfs: &dyn Vfs, dir: &Path) -> Members {
+    let mut members = read(vfs, dir);
+    members.remove(&node);
+    members
 }
 
 fn read_stored(vfs: &dyn Vfs, dir: &Path) -> std::io::Result<Stored> {
@@ -101,23 +108,19 @@ pub(crate) async fn follow(group: Arc<Group>, dir: PathBuf) {
         let members: Members = nodes.map(|(node, m)| (*node, m.clone())).collect();
         seen = *metrics.membership_config.log_id();
         let has_peers = members.keys().any(|node| *node != metrics.id);
-        if members == written {
-            group.replica.stop_at_damage(has_peers);
-            continue;
-        }
-        let (vfs, dir, list) = (Arc::clone(&vfs), dir.clone(), members.clone());
-        let write = move || write(vfs.as_ref(), &dir, &list);
-        match blocking(group.env.workers.as_ref(), write).await.flatten() {
-            Ok(()) => {
-                group.replica.stop_at_damage(has_peers);
-                written = members;
-            }
-            Err(error) => {
+        if members != written {
+            let (vfs, dir, list) = (Arc::clone(&vfs), dir.clone(), members.clone());
+            let write = move || write(vfs.as_ref(), &dir, &list);
+            let done = blocking(group.env.workers.as_ref(), write).await.flatten();
+            if let Err(error) = done {
                 tracing::warn!(group = group.id.0, %error, "the members could not be written down");
                 seen = None;
                 sleep(WRITE_AGAIN).await;
+                continue;
             }
+            written = members;
         }
+        group.replica.stop_at_damage(has_peers);
     }
 }
 

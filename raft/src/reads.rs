@@ -123,8 +123,6 @@ async fn applied(group: &Group, index: LogIndex) -> Result<()> {
 
 /// An index asked for after this call.
 async fn index(group: &Group) -> Result<LogIndex> {
-    use Ordering;
-
     let begun = group.read_index.begun.load(Ordering::Acquire);
     let mut last = group.read_index.last.lock().await;
     if last.0 > begun || (on(Planted::OldReadIndex) && last.0 > 0 && last.0 == begun) {

@@ -33,7 +33,7 @@ use crate::error::{Error, Result};
 use crate::fetch::{fetch, work};
 use crate::group::Common;
 use crate::log_store::LogStore;
-use crate::member_list::{self, Members};
+use crate::member_list::{Members, peers_of};
 use crate::types::Member;
 
 /// How long to wait before all peers are asked again.
@@ -124,7 +124,6 @@ pub(crate) async fn open(
                 if others(common, dir).is_empty() {
                     return Err(Error::Engine(damage));
                 }
-                tracing::error!(group = id.0, %damage, "the state is damaged");
                 let (env, dir) = (common.shared.env.clone(), dir.to_owned());
                 let note = move || Repair::note(&env, &dir, &damage);
                 blocking_engine(common, note).await?;
@@ -144,10 +143,8 @@ pub(crate) fn watch_damage(common: &Common, dir: &Path, replica: &Replica) {
         if fault.kind() != ErrorKind::Corrupt {
             return;
         }
-        let mut members = member_list::read(env.vfs.as_ref(), &dir);
-        members.remove(&node);
         // Without a peer a note would only keep what is whole from being read.
-        if members.is_empty() {
+        if peers_of(node, env.vfs.as_ref(), &dir).is_empty() {
             return failure.fail(fault.to_string());
         }
         if let Err(error) = Repair::note(&env, &dir, fault) {
@@ -249,9 +246,8 @@ async fn attempt(
 
 /// All members but this node.
 fn others(common: &Common, dir: &Path) -> Members {
-    let mut members = member_list::read(common.shared.env.vfs.as_ref(), dir);
-    members.remove(&common.peers.identity.node);
-    members
+    let vfs = common.shared.env.vfs.as_ref();
+    peers_of(common.peers.identity.node, vfs, dir)
 }
 
 async fn open_state(common: &Common, id: GroupId, dir: &Path, log: &LogStore) -> Result<Replica> {

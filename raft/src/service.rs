@@ -53,7 +53,7 @@ impl std::fmt::Debug for PeerService {
     }
 }
 
-pub(crate) type Answers = Pin<Box<dyn Stream<Item = Result<PeerResponse, Status>> + Send>>;
+type Answers = Pin<Box<dyn Stream<Item = Result<PeerResponse, Status>> + Send>>;
 
 impl PeerService {
     /// Refuses who must not be heard; answers the group that is meant.

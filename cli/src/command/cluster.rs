@@ -194,6 +194,12 @@ impl NodeShown {
             }),
         }
     }
+
+    fn is_repairing(&self) -> bool {
+        self.repairs
+            .iter()
+            .any(|repair| repair.state == "repairing")
+    }
 }
 
 impl RepairShown {
@@ -220,14 +226,6 @@ impl RepairShown {
             quarantine => format!("; the damaged state is kept in {quarantine}"),
         };
         format!("group {group} is {state}: {damage}; {progress}{kept}")
-    }
-}
-
-impl NodeShown {
-    fn is_repairing(&self) -> bool {
-        self.repairs
-            .iter()
-            .any(|repair| repair.state == "repairing")
     }
 }
 

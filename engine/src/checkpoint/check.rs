@@ -7,6 +7,7 @@ use super::writer::{partitions_dir, store_dir};
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::inspect::{self, Problem, Seen, Severity};
+use crate::store::inspect::CURRENT;
 
 /// Reads all files of a state, with its manifest if that is there already.
 ///
@@ -21,13 +22,12 @@ pub(crate) fn check_files(env: &Env, dir: &Path) -> Result<()> {
     };
     let store = store_dir(dir);
     let failed = |source| Error::io(format!("list {}", store.display()), source);
-    // The manifest comes last.
-    if env.vfs.exists(&store.join("CURRENT")).map_err(failed)? {
-        inspect::manifest(&env.vfs, &store, &mut |seen| told(seen, &mut note))?;
-    }
     for entry in env.vfs.list(&store).map_err(failed)? {
         let path = store.join(&entry.name);
         match path.extension().and_then(|kind| kind.to_str()) {
+            None if entry.name == CURRENT => {
+                inspect::manifest(&env.vfs, &store, &mut |seen| told(seen, &mut note))?;
+            }
             Some("table") => inspect::table(&env.vfs, &path, &mut |seen| told(seen, &mut note))?,
             Some("blob") => inspect::blob(&env.vfs, &path, &mut |seen| told(seen, &mut note))?,
             _ => {}

@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 
 use super::Shared;
 use super::note::{NOTE, Note};
-use super::rooms::{ROOMS_PREFIX, rooms_name};
+use super::rooms::{newest_rooms, rooms_name};
 use crate::checkpoint::CheckpointWriter;
 use crate::checkpoint::check::check_files;
 use crate::checkpoint::writer::store_dir;
@@ -115,7 +115,7 @@ impl Repair {
         let vfs = self.shared.env.vfs.as_ref();
         let failed = |source| Error::io(format!("make room in {}", self.dir.display()), source);
         for entry in vfs.list(&self.dir).map_err(failed)? {
-            if !entry.name.starts_with(QUARANTINE_PREFIX) {
+            if !is_quarantine(&entry.name) {
                 continue;
             }
             let path = self.dir.join(&entry.name);
@@ -183,13 +183,9 @@ pub(super) fn is_quarantine(name: &str) -> bool {
     name.starts_with(QUARANTINE_PREFIX)
 }
 
-/// The number of the newest state folder; 1 if there is none.
+/// The number of the newest state folder.
 fn newest(vfs: &dyn Vfs, dir: &Path) -> std::io::Result<u64> {
-    let entries = vfs.list(dir)?;
-    let numbers = entries
-        .iter()
-        .filter_map(|entry| entry.name.strip_prefix(ROOMS_PREFIX)?.parse().ok());
-    Ok(numbers.max().unwrap_or(1))
+    Ok(newest_rooms(&vfs.list(dir)?))
 }
 
 /// What an error tells, its path made relative to the group's folder.

@@ -7,6 +7,7 @@ use super::repair::is_quarantine;
 use crate::checkpoint::CheckpointReader;
 use crate::checkpoint::writer::{partitions_dir, store_dir};
 use crate::env::Env;
+use crate::env::vfs::DirEntry;
 use crate::error::{Error, Result};
 use crate::ids::{GroupId, LogId};
 use crate::queue::{PartitionLengths, Partitions};
@@ -14,10 +15,18 @@ use crate::state::State;
 use crate::store::inspect::recorded_checkpoint;
 use crate::store::{self, Store};
 
-pub(super) const ROOMS_PREFIX: &str = "state-";
+const ROOMS_PREFIX: &str = "state-";
 
 pub(super) fn rooms_name(number: u64) -> String {
     format!("{ROOMS_PREFIX}{number:06}")
+}
+
+/// The number of the newest folder among these; 1 if there is none.
+pub(super) fn newest_rooms(entries: &[DirEntry]) -> u64 {
+    let numbers = entries
+        .iter()
+        .filter_map(|entry| entry.name.strip_prefix(ROOMS_PREFIX)?.parse().ok());
+    numbers.max().unwrap_or(1)
 }
 
 /// The folder in use.
@@ -96,13 +105,7 @@ pub(super) fn clean_folder(env: &Env, dir: &Path) -> Result<u64> {
     let failed = |source| Error::io(format!("prepare {}", dir.display()), source);
     env.vfs.create_dir_all(dir).map_err(failed)?;
     let entries = env.vfs.list(dir).map_err(failed)?;
-    let numbers = entries.iter().filter_map(|entry| {
-        entry
-            .name
-            .strip_prefix(ROOMS_PREFIX)
-            .and_then(|number| number.parse::<u64>().ok())
-    });
-    let newest = numbers.max().unwrap_or(1);
+    let newest = newest_rooms(&entries);
     for entry in &entries {
         if entry.is_dir && entry.name != rooms_name(newest) && !is_quarantine(&entry.name) {
             env.vfs

@@ -8,4 +8,5 @@ pub use super::table::inspect::{
     BlockView, RowView, SectionView, TableItem, TableView, VersionView, table,
 };
 
+pub(crate) use super::manifest::CURRENT;
 pub(crate) use super::manifest::inspect::{recorded_checkpoint, recorded_lengths};

@@ -61,7 +61,7 @@ const SEAL_BYTES: usize = FRAME_HEADER_BYTES;
 const GROWTH_FACTOR: u64 = 4;
 const GROWTH_BYTES: u64 = 64 << 10;
 
-pub(super) const CURRENT: &str = "CURRENT";
+pub(crate) const CURRENT: &str = "CURRENT";
 const CURRENT_NEW: &str = "CURRENT.new";
 const PREFIX: &str = "MANIFEST-";
 

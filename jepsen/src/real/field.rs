@@ -326,9 +326,11 @@ impl Field {
         }
         Ok(())
     }
+}
 
+impl Drop for Field {
     /// Ends all processes and lets go of all disks; so nothing keeps the folder from going.
-    pub fn close(&mut self) {
+    fn drop(&mut self) {
         for node in std::mem::take(&mut self.paused) {
             if let Ok(node) = self.cluster.node(node) {
                 // It is killed next, frozen or not.
@@ -338,11 +340,5 @@ impl Field {
         // Who cannot be killed is killed again when the cluster is dropped.
         let _again = self.cluster.kill_all();
         self.ground.disks().clear();
-    }
-}
-
-impl Drop for Field {
-    fn drop(&mut self) {
-        self.close();
     }
 }

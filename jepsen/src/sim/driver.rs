@@ -61,32 +61,43 @@ impl Driver {
         seeds: Range<u64>,
         told: impl Fn(&Report) + Sync,
     ) -> Result<Vec<Report>> {
-        let next = AtomicU64::new(seeds.start);
         let reports = Mutex::new(BTreeMap::new());
+        self.share(seeds, |seed| {
+            let report = self.play(seed, &BTreeSet::new())?;
+            told(&report);
+            reports.lock().insert(seed, report);
+            Ok(())
+        })?;
+        Ok(reports.into_inner().into_values().collect())
+    }
+
+    /// Does all the work there is, so many pieces at a time as worlds may be played.
+    pub(super) fn share(
+        &self,
+        pieces: Range<u64>,
+        work: impl Fn(u64) -> Result<()> + Sync,
+    ) -> Result<()> {
+        let next = AtomicU64::new(pieces.start);
+        let until_none_is_left = || -> Result<()> {
+            loop {
+                let piece = next.fetch_add(1, Ordering::Relaxed);
+                if piece >= pieces.end {
+                    return Ok(());
+                }
+                work(piece)?;
+            }
+        };
         std::thread::scope(|scope| {
-            let players: Vec<_> = (0..self.jobs.max(1))
-                .map(|_| {
-                    scope.spawn(|| -> Result<()> {
-                        loop {
-                            let seed = next.fetch_add(1, Ordering::Relaxed);
-                            if seed >= seeds.end {
-                                return Ok(());
-                            }
-                            let report = self.play(seed, &BTreeSet::new())?;
-                            told(&report);
-                            reports.lock().insert(seed, report);
-                        }
-                    })
-                })
+            let workers: Vec<_> = (0..self.jobs.max(1))
+                .map(|_| scope.spawn(until_none_is_left))
                 .collect();
-            let mut players = players.into_iter();
-            players.try_for_each(|player| {
-                player
+            let mut workers = workers.into_iter();
+            workers.try_for_each(|worker| {
+                worker
                     .join()
                     .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             })
-        })?;
-        Ok(reports.into_inner().into_values().collect())
+        })
     }
 
     /// Leaves out faults of a bad world while it stays bad; answers those that are left out, and

@@ -1,10 +1,9 @@
 //! How soon worlds find the bugs that were planted: seed after seed, until one is bad.
 
-use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use parking_lot::Mutex;
 
 use super::driver::Driver;
@@ -47,34 +46,16 @@ pub fn all(
     worlds: u64,
     told: impl Fn(&Hunt) + Sync,
 ) -> Result<Vec<Hunt>> {
-    let next = AtomicUsize::new(0);
-    let hunts = Mutex::new(vec![None; plants.len()]);
-    std::thread::scope(|scope| {
-        let hunters: Vec<_> = (0..driver.jobs.max(1))
-            .map(|_| {
-                scope.spawn(|| -> Result<()> {
-                    loop {
-                        let place = next.fetch_add(1, Ordering::Relaxed);
-                        let Some(plant) = plants.get(place) else {
-                            return Ok(());
-                        };
-                        let hunt = one(driver, *plant, worlds)?;
-                        told(&hunt);
-                        if let Some(slot) = hunts.lock().get_mut(place) {
-                            *slot = Some(hunt);
-                        }
-                    }
-                })
-            })
-            .collect();
-        let mut hunters = hunters.into_iter();
-        hunters.try_for_each(|hunter| {
-            hunter
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
+    let hunts = Mutex::new(BTreeMap::new());
+    driver.share(0..plants.len() as u64, |place| {
+        let plant = usize::try_from(place).ok().and_then(|at| plants.get(at));
+        let plant = *plant.context("a plant at each place")?;
+        let hunt = one(driver, plant, worlds)?;
+        told(&hunt);
+        hunts.lock().insert(place, hunt);
+        Ok(())
     })?;
-    Ok(hunts.into_inner().into_iter().flatten().collect())
+    Ok(hunts.into_inner().into_values().collect())
 }
 
 fn one(driver: &Driver, plant: Plant, worlds: u64) -> Result<Hunt> {

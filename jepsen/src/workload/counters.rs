@@ -1,8 +1,8 @@
 //! Counters: a row is read, and written with one more if it has not changed meanwhile.
 
-use engine_client::{Commit, Error, Guarded, Row};
+use engine_client::{Commit, Error, Row};
 
-use super::Process;
+use super::{Process, done, guarded};
 use crate::history::{Act, Answer, Found};
 
 pub(super) const KEYSPACE: &str = "counters";
@@ -34,22 +34,10 @@ async fn add(process: &mut Process, counter: String) {
     };
     let call = async move {
         let old = client.kv().get(KEYSPACE, counter.clone()).await?;
-        let commit = Commit::new();
-        let commit = match &old {
-            Some(row) => commit.guard_revision(KEYSPACE, counter.clone(), row.mod_revision),
-            None => commit.guard_absent(KEYSPACE, counter.clone()),
-        };
+        let commit = guarded(Commit::new(), KEYSPACE, &counter, old.as_ref());
         let next = number(old.as_ref()) + by;
-        match client
-            .commit(commit.put(KEYSPACE, counter, next.to_string()))
-            .await?
-        {
-            Guarded::Done(done) => Ok(Some(Answer {
-                revision: done.revision,
-                ..Answer::default()
-            })),
-            Guarded::Failed(_) => Ok(None),
-        }
+        let commit = commit.put(KEYSPACE, counter, next.to_string());
+        Ok(done(client.commit(commit).await?))
     };
     process.perform(act, call).await;
 }

@@ -8,7 +8,6 @@
 //! ```
 
 use super::{Plan, Process, rows};
-use crate::history::{Act, Answer};
 
 /// Rows of a batch.
 const ROWS: u64 = 5;
@@ -31,7 +30,7 @@ pub(super) async fn run(mut process: Process, plan: &Plan) {
             }
             for ago in DELETED_AFTER + 1..BATCHES {
                 let key = self::key(&process, round - ago, row);
-                look(&mut process, plan, key).await;
+                rows::read(&mut process, plan, key).await;
             }
         }
         round += 1;
@@ -50,17 +49,4 @@ async fn write(process: &mut Process, plan: &Plan, round: u64, row: u64) {
     let value = format!("{}-{round}-{}", process.number, padding.concat());
     let key = key(process, round, row);
     rows::put(process, plan, key, value).await;
-}
-
-async fn look(process: &mut Process, plan: &Plan, key: String) {
-    let kv = process.client.kv();
-    let call = async {
-        let row = kv.get(plan.keyspace.as_str(), key.clone()).await?;
-        Ok(Some(Answer {
-            revision: row.as_ref().map_or(0, |row| row.mod_revision),
-            read: row.map(|row| String::from_utf8_lossy(&row.value).into_owned()),
-            ..Answer::default()
-        }))
-    };
-    process.perform(Act::Read { key: key.clone() }, call).await;
 }

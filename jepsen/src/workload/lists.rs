@@ -2,7 +2,7 @@
 
 use engine_client::{Commit, Guarded};
 
-use super::Process;
+use super::{Process, guarded};
 use crate::history::{Act, Answer, Found, Step};
 
 pub(super) const KEYSPACE: &str = "lists";
@@ -43,10 +43,7 @@ async fn transact(process: &mut Process, steps: Vec<Step>) {
         for step in steps {
             let (Step::Append { list, .. } | Step::Read { list }) = &step;
             let row = client.kv().get(KEYSPACE, list.clone()).await?;
-            commit = match &row {
-                Some(row) => commit.guard_revision(KEYSPACE, list.clone(), row.mod_revision),
-                None => commit.guard_absent(KEYSPACE, list.clone()),
-            };
+            commit = guarded(commit, KEYSPACE, list, row.as_ref());
             let text = row.map(|row| String::from_utf8_lossy(&row.value).into_owned());
             let text = text.unwrap_or_default();
             match step {

@@ -2,7 +2,7 @@
 
 use engine_client::{Commit, Guarded};
 
-use super::{Process, done};
+use super::{Process, done, guarded};
 use crate::history::{Act, Answer, Found};
 
 pub(super) const KEYSPACE: &str = "locks";
@@ -57,16 +57,13 @@ async fn use_it(process: &mut Process, lock: &str, token: u64) {
     let call = async {
         let protected = format!("{lock}/protected");
         let old = client.kv().get(KEYSPACE, protected.clone()).await?;
-        let commit = match &old {
-            Some(row) => {
-                let used = String::from_utf8_lossy(&row.value).parse();
-                if used.unwrap_or(u64::MAX) > token {
-                    return Ok(None);
-                }
-                Commit::new().guard_revision(KEYSPACE, protected.clone(), row.mod_revision)
+        if let Some(row) = &old {
+            let used = String::from_utf8_lossy(&row.value).parse();
+            if used.unwrap_or(u64::MAX) > token {
+                return Ok(None);
             }
-            None => Commit::new().guard_absent(KEYSPACE, protected.clone()),
-        };
+        }
+        let commit = guarded(Commit::new(), KEYSPACE, &protected, old.as_ref());
         let commit = commit.put(KEYSPACE, protected, token.to_string());
         Ok(done(client.commit(commit).await?))
     };

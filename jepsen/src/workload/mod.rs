@@ -23,8 +23,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use engine_client::{Certainty, Client, ClientOptions, Error, Guarded, reason};
+use engine_client::{Certainty, Client, ClientOptions, Commit, Error, Guarded, Row, reason};
 use engine_proto::Dialer;
+use rand::seq::IteratorRandom as _;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -32,6 +33,15 @@ use crate::history::{Act, Answer, History, Recorder};
 
 /// A client that is refused again and again must not keep a core busy with it.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(10);
+
+/// Keyspaces of roles that have one of their own.
+const KEYSPACES: [&str; 5] = [
+    bank::KEYSPACE,
+    counters::KEYSPACE,
+    lists::KEYSPACE,
+    locks::KEYSPACE,
+    sets::KEYSPACE,
+];
 
 /// What the clients work on.
 #[derive(Clone, Debug)]
@@ -129,6 +139,13 @@ impl Part {
 }
 
 impl Plan {
+    /// The place of any client with this role.
+    fn any_of(&self, role: Role) -> Option<u64> {
+        let parts = (0..).zip(&self.parts);
+        let places = parts.filter(|(_, part)| part.role == role);
+        places.map(|(place, _)| place).choose(&mut rand::rng())
+    }
+
     fn options(&self, part: &Part) -> ClientOptions {
         let node = part.node.and_then(|place| self.seeds.get(place));
         ClientOptions {
@@ -156,10 +173,7 @@ impl Workload {
         let client = Client::connect_through(dialer, options).await?;
         there(client.kv().create_keyspace(plan.keyspace.as_str()).await)
             .context("make the keyspace")?;
-        for keyspace in [bank::KEYSPACE, counters::KEYSPACE, lists::KEYSPACE]
-            .into_iter()
-            .chain([locks::KEYSPACE, sets::KEYSPACE])
-        {
+        for keyspace in KEYSPACES {
             there(client.kv().create_keyspace(keyspace).await).context("make a keyspace")?;
         }
         let topic = plan.topic.as_str();
@@ -288,6 +302,14 @@ fn there(made: Result<(), Error>) -> Result<()> {
     match made {
         Err(error) if error.is(reason::KEYSPACE_EXISTS) || error.is(reason::TOPIC_EXISTS) => Ok(()),
         made => Ok(made?),
+    }
+}
+
+/// A commit that holds only while the row is as it was seen, or absent as it was.
+fn guarded(commit: Commit, keyspace: &str, key: &str, seen: Option<&Row>) -> Commit {
+    match seen {
+        Some(row) => commit.guard_revision(keyspace, key.to_owned(), row.mod_revision),
+        None => commit.guard_absent(keyspace, key.to_owned()),
     }
 }
 

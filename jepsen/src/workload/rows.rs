@@ -70,6 +70,34 @@ fn shared(row: u64) -> String {
     format!("shared-{row}")
 }
 
+/// Reads a row; what was found, if it was answered.
+pub(super) async fn read(process: &mut Process, plan: &Plan, key: String) -> Option<Answer> {
+    let act = Act::Read { key: key.clone() };
+    look(process, plan, act, key).await
+}
+
+/// Reads a row as `act`; what was found, if it was answered.
+pub(super) async fn look(
+    process: &mut Process,
+    plan: &Plan,
+    act: Act,
+    key: String,
+) -> Option<Answer> {
+    let kv = process.client.kv();
+    let mut found = None;
+    let call = async {
+        let row = kv.get(plan.keyspace.as_str(), key).await?;
+        found = Some(Answer {
+            revision: row.as_ref().map_or(0, |row| row.mod_revision),
+            read: row.map(|row| String::from_utf8_lossy(&row.value).into_owned()),
+            ..Answer::default()
+        });
+        Ok(found.clone())
+    };
+    process.perform(act, call).await;
+    found
+}
+
 pub(super) async fn delete(process: &mut Process, plan: &Plan, key: String) {
     let kv = process.client.kv();
     let act = Act::Delete { key: key.clone() };
@@ -101,19 +129,11 @@ pub(super) async fn put(process: &mut Process, plan: &Plan, key: String, value: 
 }
 
 async fn compare_and_set(process: &mut Process, plan: &Plan, key: String, value: String) {
-    let kv = process.client.kv();
-    let mut seen = None;
-    let look = async {
-        let row = kv.get(plan.keyspace.as_str(), key.clone()).await?;
-        seen = row.map(|row| String::from_utf8_lossy(&row.value).into_owned());
-        Ok(Some(Answer {
-            read: seen.clone(),
-            ..Answer::default()
-        }))
-    };
-    if process.perform(Act::Read { key: key.clone() }, look).await != Some(true) {
+    let Some(found) = read(process, plan, key.clone()).await else {
         return;
-    }
+    };
+    let kv = process.client.kv();
+    let seen = found.read;
     let act = Act::Cas {
         key: key.clone(),
         expected: seen.clone(),

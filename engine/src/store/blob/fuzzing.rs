@@ -71,9 +71,10 @@ pub(crate) fn blob(data: &[u8]) {
                     .next_back()
                     .expect("a look sees what can be read");
                 // A value may hold what would be a record at its place: a look steps over it.
-                match *at == offset {
-                    true => assert_eq!(found.len(), seen.bytes as usize),
-                    false => assert!(offset < at + u64::from(seen.bytes) + FRAMING_BYTES as u64),
+                if *at == offset {
+                    assert_eq!(found.len(), seen.bytes as usize);
+                } else {
+                    assert!(offset < at + u64::from(seen.bytes) + FRAMING_BYTES as u64);
                 }
             }
             Err(error) => assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}"),

@@ -61,12 +61,6 @@ pub(crate) struct Allowed {
 impl Allowed {
     /// Tries everything once, in namespaces of our own or not.
     pub(crate) fn probe(inside: bool, place: &Path) -> Self {
-        if inside {
-            // It worked when it was tried; without it nothing can be reached, which will be told.
-            let [program, words @ ..] = LOOPBACK_UP;
-            let _told = Command::new(program).args(words).output();
-        }
-        let why = |tried: Result<()>| tried.err().map(|error| format!("{error:#}"));
         if !inside {
             let outside = Some("namespaces are not allowed here".to_owned());
             return Self {
@@ -75,6 +69,10 @@ impl Allowed {
                 clocks: outside,
             };
         }
+        // It worked when it was tried; without it nothing can be reached, which will be told.
+        let [program, words @ ..] = LOOPBACK_UP;
+        let _told = Command::new(program).args(words).output();
+        let why = |tried: Result<()>| tried.err().map(|error| format!("{error:#}"));
         Self {
             net: why(probe::net()),
             disks: why(probe::disks(place)),
