@@ -96,7 +96,8 @@ impl Timings {
             max_payload_entries: MESSAGE_ENTRIES_MAX,
             // The engine decides when a checkpoint is due; see `snapshot`.
             snapshot_policy: SnapshotPolicy::Never,
-            max_in_snapshot_log_to_keep: self.entries_kept,
+            // `ticker` purges: openraft's own policy takes back what was ordered beyond it.
+            max_in_snapshot_log_to_keep: u64::MAX,
             enable_pre_vote: Some(true),
             // A leader sends entries before its own disk has them. Restarted in its old term, it
             // would write other entries under the ids that its followers hold already.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! FetchCheckpoint   request body = at_least: the index that it must reach
+//!                                  doubted: whether the last one was damaged
 //!                   answers      = its chunks, in order
 //! ```
 //!
@@ -18,6 +19,7 @@ use engine::env::Workers;
 use engine::ids::{GroupId, LogId, LogIndex, NodeId};
 use engine::replica::{Repair, Replica};
 use engine_proto::v1::PeerResponse;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
@@ -26,7 +28,7 @@ use tonic::Status;
 use crate::blocking::blocking;
 use crate::group::Group;
 use crate::network::{Lane, Peers};
-use crate::snapshot::{fresh, on_replica};
+use crate::snapshot::{doubted, fresh, on_replica};
 use crate::types::{Member, encode};
 
 /// How many chunks of a checkpoint wait to be sent.
@@ -35,13 +37,26 @@ pub(crate) const CHUNKS_AHEAD: usize = 4;
 /// How long a peer may be silent: it may have to make a checkpoint first.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
-/// Sends the newest checkpoint, or a new one if that ends before `at_least`.
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Wanted {
+    /// The index that the checkpoint must reach.
+    pub(crate) at_least: LogIndex,
+    /// Whether the last one from this node was damaged: it must look at its own files first.
+    pub(crate) doubted: bool,
+}
+
+/// Sends the newest checkpoint, or a new one if that ends before what is wanted.
 pub(crate) async fn serve(
     group: &Arc<Group>,
-    at_least: LogIndex,
+    (by, wanted): (NodeId, Wanted),
     answer: impl Fn(Bytes) -> PeerResponse + Send + Sync + 'static,
 ) -> Result<ReceiverStream<Result<PeerResponse, Status>>, Status> {
     let failed = |error: io::Error| Status::internal(format!("read a checkpoint: {error}"));
+    if wanted.doubted {
+        doubted(&group.replica, by).await.map_err(failed)?;
+    }
+    let at_least = wanted.at_least;
     let index = |log_id: Option<LogId>| log_id.map_or(LogIndex(0), |log_id| log_id.index);
     let applied = index(group.view.applied());
     if applied < at_least.max(LogIndex(1)) {
@@ -96,11 +111,11 @@ pub(crate) async fn fetch(
     peers: &Peers,
     group: GroupId,
     (from, member): (NodeId, &Member),
-    at_least: LogIndex,
+    wanted: Wanted,
     repair: &Arc<Repair>,
     stopping: &watch::Receiver<bool>,
 ) -> Result<CheckpointWriter, Status> {
-    let request = peers.request(from, group, 0, encode(&at_least.0));
+    let request = peers.request(from, group, 0, encode(&wanted));
     let mut client = peers.client(&member.peer_address, Lane::Snapshots)?;
     let opened = in_time(client.fetch_checkpoint(request), stopping).await?;
     let mut chunks = opened.into_inner();
@@ -116,7 +131,7 @@ pub(crate) async fn fetch(
 }
 
 /// Long work for a repair.
-pub(crate) async fn work<A: Send + 'static>(
+async fn work<A: Send + 'static>(
     peers: &Peers,
     work: impl FnOnce() -> engine::Result<A> + Send + 'static,
 ) -> io::Result<A> {

@@ -132,6 +132,7 @@ impl Group {
         tasks.spawn(snapshot::follow(group.raft.clone(), durable_changed));
         tasks.spawn(watch_faults(group.raft.clone(), common.failure.clone()));
         tasks.spawn(ticker::tick(Arc::clone(&group)));
+        tasks.spawn(ticker::purge(Arc::clone(&group)));
         tasks.spawn(ticker::keep_house(Arc::clone(&group), common.log.clone()));
         tasks.spawn(reads::watch_recovery(Arc::clone(&group)));
         tasks.spawn(crate::announce::announce(Arc::clone(&group)));

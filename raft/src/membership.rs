@@ -66,7 +66,7 @@ pub(crate) async fn add_learner(groups: &Groups, node: NodeId, member: Member) -
     ensure_leader(groups)?;
     for group in groups.values() {
         let _changing = group.changing.lock().await;
-        let now = View::of(group);
+        let now = View::of(group)?;
         match now.members.get(&node) {
             Some(known) if *known == member => continue,
             Some(_) => return invalid(format!("node {node} is a member at other addresses")),
@@ -97,7 +97,7 @@ pub(crate) async fn promote(groups: &Groups, node: NodeId) -> Result<()> {
     ensure_leader(groups)?;
     for group in groups.values() {
         let _changing = group.changing.lock().await;
-        let now = View::of(group);
+        let now = View::of(group)?;
         if now.voters.contains(&node) {
             continue;
         }
@@ -123,7 +123,7 @@ pub(crate) async fn remove(groups: &Groups, node: NodeId) -> Result<()> {
     ensure_leader(groups)?;
     for group in groups.values() {
         let _changing = group.changing.lock().await;
-        let now = View::of(group);
+        let now = View::of(group)?;
         if !now.members.contains_key(&node) {
             continue;
         }
@@ -164,7 +164,7 @@ pub(crate) async fn transfer_leader(groups: &Groups, node: NodeId) -> Result<()>
         if !group.leads() {
             return Err(Error::NotLeader { leader });
         }
-        if !View::of(group).voters.contains(&node) {
+        if !View::of(group)?.voters.contains(&node) {
             return invalid(format!("node {node} has no vote and cannot lead"));
         }
         let handed = group.raft.trigger().transfer_leader(node).await;
@@ -186,15 +186,22 @@ struct View {
 }
 
 impl View {
-    fn of(group: &Group) -> Self {
+    /// As a member sees it: a leader that has just removed itself leads for a moment more, and
+    /// must order nothing.
+    fn of(group: &Group) -> Result<Self> {
         let metrics = group.metrics();
         let membership = metrics.membership_config.membership();
-        Self {
+        let now = Self {
             members: membership
                 .nodes()
                 .map(|(node, member)| (*node, member.clone()))
                 .collect(),
             voters: membership.voter_ids().collect(),
+        };
+        if now.members.contains_key(&metrics.id) {
+            Ok(now)
+        } else {
+            Err(Error::NotLeader { leader: None })
         }
     }
 }

@@ -17,7 +17,7 @@
 //! The steps on disk (see `engine::replica::Repair`). Damage in the log: that node has forgotten
 //! what it acknowledged, and never takes part again under its id.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +30,7 @@ use tokio::time::timeout;
 
 use crate::blocking::blocking;
 use crate::error::{Error, Result};
-use crate::fetch::{fetch, work};
+use crate::fetch::{Wanted, fetch};
 use crate::group::Common;
 use crate::log_store::LogStore;
 use crate::member_list::{Members, peers_of};
@@ -183,11 +183,16 @@ async fn run(common: &Common, id: GroupId, dir: &Path, log: &LogStore, due: Repa
         common.repairs.set(id, &damage, progress);
     };
     let mut told = String::new();
+    let mut doubted = BTreeSet::new();
     loop {
         let mut refusals = Vec::new();
         for (node, member) in &members {
             progress(format!("fetches a checkpoint from node {node}"));
-            match attempt(common, id, (*node, member), purged, &repair).await {
+            let wanted = Wanted {
+                at_least: purged.map_or(LogIndex(0), |purged| purged.index),
+                doubted: doubted.remove(node),
+            };
+            match attempt(common, id, (*node, member), wanted, purged, &repair).await {
                 Ok(Repaired { log_id, quarantine }) => {
                     tracing::warn!(
                         group = id.0, from = node.0, %log_id, quarantine = %quarantine.display(),
@@ -201,7 +206,12 @@ async fn run(common: &Common, id: GroupId, dir: &Path, log: &LogStore, due: Repa
                     common.repairs.set(id, &damage, progress);
                     return Ok(());
                 }
-                Err(why) => refusals.push(format!("node {node}: {why}")),
+                Err(Refused { why, is_damaged }) => {
+                    refusals.push(format!("node {node}: {why}"));
+                    if is_damaged {
+                        doubted.insert(*node);
+                    }
+                }
             }
             if *common.stopping.borrow() {
                 return Err(Error::ShuttingDown);
@@ -224,24 +234,39 @@ async fn run(common: &Common, id: GroupId, dir: &Path, log: &LogStore, due: Repa
     }
 }
 
-/// Fetches one peer's checkpoint and puts it in place; `Err` says why not.
+/// Why a peer's checkpoint was of no use.
+struct Refused {
+    why: String,
+    /// Whether it was damaged: the peer does not know.
+    is_damaged: bool,
+}
+
+/// Fetches one peer's checkpoint and puts it in place.
 async fn attempt(
     common: &Common,
     id: GroupId,
     from: (NodeId, &Member),
+    wanted: Wanted,
     purged: Option<LogId>,
     repair: &Arc<Repair>,
-) -> Result<Repaired, String> {
-    let at_least = purged.map_or(LogIndex(0), |purged| purged.index);
+) -> Result<Repaired, Refused> {
     let peers = &common.peers;
-    let fetched = fetch(peers, id, from, at_least, repair, &common.stopping).await;
+    let fetched = fetch(peers, id, from, wanted, repair, &common.stopping).await;
     let writer = fetched.map_err(|status| {
         peers.heed(&status);
-        status.message().to_owned()
+        Refused {
+            why: status.message().to_owned(),
+            is_damaged: false,
+        }
     })?;
     let repair = Arc::clone(repair);
-    let finished = work(peers, move || repair.finish(writer, purged)).await;
-    finished.map_err(|error| format!("its checkpoint is of no use: {error}"))
+    let finish = move || repair.finish(writer, purged);
+    blocking_engine(common, finish)
+        .await
+        .map_err(|error| Refused {
+            why: format!("its checkpoint is of no use: {error}"),
+            is_damaged: matches!(&error, Error::Engine(e) if e.kind() == ErrorKind::Corrupt),
+        })
 }
 
 /// All members but this node.
@@ -270,7 +295,7 @@ async fn blocking_engine<A: Send + 'static>(
     match blocking(common.shared.env.workers.as_ref(), work).await {
         Ok(done) => Ok(done?),
         Err(error) => Err(Error::Fatal(format!(
-            "opening the state did not end: {error}"
+            "work on the state did not end: {error}"
         ))),
     }
 }

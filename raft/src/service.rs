@@ -6,10 +6,11 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use engine::ErrorKind;
 use engine::codec::DecodeError;
 use engine::command::Command;
 use engine::failpoint::{Point, hit};
-use engine::ids::{Boot, GroupId, LogIndex, NodeId};
+use engine::ids::{Boot, GroupId, NodeId};
 use engine::replica::Replica;
 use engine_proto::v1::peer_server::{Peer, PeerServer};
 use engine_proto::v1::{PeerRequest, PeerResponse, SnapshotChunk};
@@ -24,7 +25,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::boot;
 use crate::error::Error;
-use crate::fetch;
+use crate::fetch::{self, Wanted};
 use crate::group::Group;
 use crate::network::{
     KIND_PRE_VOTE, KIND_VOTE, MESSAGE_BYTES_MAX, STALE_BOOT, SnapshotHead, decode_append,
@@ -219,15 +220,16 @@ impl Peer for PeerService {
     ) -> Result<Response<Answers>, Status> {
         let request = request.into_inner();
         let group = self.check(&request)?;
-        let at_least = LogIndex(read(&request)?);
+        let wanted: Wanted = read(&request)?;
         tracing::info!(
             group = group.id.0,
             from = request.from,
-            at_least = at_least.0,
+            ?wanted,
             "a peer repairs itself"
         );
         let service = self.clone();
-        let answers = fetch::serve(group, at_least, move |body| service.answer(body)).await?;
+        let asked = (NodeId(request.from), wanted);
+        let answers = fetch::serve(group, asked, move |body| service.answer(body)).await?;
         let mut stopping = self.inner.stopping();
         let stopped = async move {
             stopping.wait_for(|stopping| *stopping).await.ok();
@@ -328,11 +330,19 @@ async fn receive(
         .await
         .map_err(failed)?;
     }
-    let checked = on_replica(&group.replica, move |_| {
-        writer.check()?;
-        Ok(writer)
-    });
-    checked.await.map_err(failed)
+    let checked = on_replica(&group.replica, move |_| Ok(writer.check().map(|()| writer)));
+    checked
+        .await
+        .map_err(failed)?
+        .map_err(|error| match error.kind() {
+            ErrorKind::Corrupt => damaged_checkpoint(&error),
+            _ => failed(std::io::Error::other(error)),
+        })
+}
+
+/// What tells a sender to look at its own files.
+fn damaged_checkpoint(error: &engine::Error) -> Status {
+    Status::data_loss(format!("the checkpoint is damaged: {error}"))
 }
 
 fn read<T: DeserializeOwned>(request: &PeerRequest) -> Result<T, Status> {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! engine makes a checkpoint durable ─► `follow` asks openraft for a snapshot ─► `Builder`
-//! answers that checkpoint ─► openraft purges the log behind it
+//! answers that checkpoint ─► `ticker` purges the log behind it
 //! ```
 //!
 //! A crash while a received checkpoint is installed leaves either the old state with its log,
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use engine::checkpoint::{CheckpointReader, CheckpointView, CheckpointWriter};
 use engine::failpoint::{Point, hit};
-use engine::ids::LogIndex;
+use engine::ids::{LogIndex, NodeId};
 use engine::replica::Replica;
 use openraft::storage::RaftSnapshotBuilder;
 use tokio::sync::watch;
@@ -31,8 +31,8 @@ const ROOM_RETRY: Duration = Duration::from_secs(1);
 /// A checkpoint to be sent, or one that was received.
 #[derive(Debug)]
 pub(crate) enum SnapshotData {
-    /// Pinned on this node.
-    Reader(Box<CheckpointReader>),
+    /// Pinned on this node, whose replica can say whether it is whole.
+    Reader(Box<CheckpointReader>, Replica),
     /// Received completely, not yet installed.
     Writer(Box<CheckpointWriter>),
     /// Of a state before its first entry.
@@ -98,7 +98,7 @@ pub(crate) fn current(replica: &Replica) -> io::Result<Option<Snapshot>> {
     let meta = meta(reader.view())?;
     Ok(Some(Snapshot {
         meta,
-        snapshot: SnapshotData::Reader(Box::new(reader)),
+        snapshot: SnapshotData::Reader(Box::new(reader), replica.clone()),
     }))
 }
 
@@ -133,7 +133,7 @@ pub(crate) async fn install(
     on_replica(replica, move |replica| {
         let writer = match data {
             SnapshotData::Writer(writer) => *writer,
-            SnapshotData::Reader(reader) => copy(replica, *reader)?,
+            SnapshotData::Reader(reader, _) => copy(replica, *reader)?,
             SnapshotData::Nothing => return Ok(()),
         };
         replica.install(writer)?;
@@ -155,6 +155,20 @@ fn copy(replica: &Replica, mut reader: CheckpointReader) -> engine::Result<Check
         writer.write(chunk)?;
     }
     Ok(writer)
+}
+
+/// A peer calls the checkpoint that this node sent it damaged. If it is so on this disk, the
+/// replica stops, and the next start repairs it.
+pub(crate) async fn doubted(replica: &Replica, by: NodeId) -> io::Result<()> {
+    let verified = on_replica(replica, Replica::verify_checkpoint).await;
+    match &verified {
+        Ok(()) => tracing::warn!(
+            by = by.0,
+            "a peer calls this node's checkpoint damaged, but every byte of it is right here"
+        ),
+        Err(error) => tracing::error!(by = by.0, %error, "a peer found this node's damage"),
+    }
+    verified
 }
 
 /// Makes every durable checkpoint openraft's snapshot, until the replica is gone.

@@ -1,4 +1,7 @@
 //! Time that passes without a request: due expiries, and logs that would grow for ever.
+//!
+//! All purges are ordered here, by two rules that know nothing of each other: openraft takes the
+//! one that reaches further.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +14,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::group::Group;
 use crate::state_machine::now_ms;
-use crate::types::raft_log_id;
+use crate::types::{RaftMetrics, raft_log_id};
 
 /// How late something due may be noticed.
 const TICK: Duration = Duration::from_millis(100);
@@ -33,6 +36,23 @@ pub(crate) async fn tick(group: Arc<Group>) {
         }
         if let Err(error) = group.propose(Command::Tick).await {
             tracing::debug!(group = group.id.0, %error, "a tick was not decided");
+        }
+    }
+}
+
+/// Purges what each new checkpoint covers, but the last entries: a follower that lacks no more of
+/// them needs no checkpoint.
+pub(crate) async fn purge(group: Arc<Group>) {
+    let kept = group.timings.entries_kept;
+    let covered = |metrics: &RaftMetrics| {
+        let last = metrics.snapshot.as_ref().map_or(0, |last| last.index);
+        last.saturating_sub(kept)
+    };
+    let mut done = 0;
+    while let Some(metrics) = group.wait_for(|metrics| covered(metrics) > done).await {
+        done = covered(&metrics);
+        if group.raft.trigger().purge_log(done).await.is_err() {
+            return;
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::CheckpointView;
+use super::check::Check;
 use super::chunk::{Chunk, DATA_BYTES_MAX, FileHead, FileKind};
 use crate::env::vfs::OpenMode;
 use crate::env::{File, Vfs};
@@ -114,6 +115,20 @@ impl CheckpointReader {
     /// What is being read.
     pub fn view(&self) -> &CheckpointView {
         &self.view
+    }
+
+    /// Reads and checks every byte of its files.
+    ///
+    /// # Errors
+    /// `Corrupt` names the first damage; `Io` from the disk.
+    pub(crate) fn check(&self) -> Result<()> {
+        let mut check = Check::new(&self.vfs);
+        for (_, source) in &self.files {
+            if let Source::Disk(path) = source {
+                check.file(path)?;
+            }
+        }
+        check.end()
     }
 
     /// The next chunk, at most 256 KiB of data; `None` after the last.

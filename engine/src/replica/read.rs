@@ -218,7 +218,7 @@ impl Replica {
     /// Where the state can be had again, a read that meets damage stops the replica, as an apply
     /// does: what is damaged once is not read again to see whether the disk has thought better of
     /// it. Where it cannot, all that is whole stays of use.
-    fn noticed<A>(&self, read: Result<A>) -> Result<A> {
+    pub(super) fn noticed<A>(&self, read: Result<A>) -> Result<A> {
         let stops = || self.inner.stops_at_damage.load(Ordering::Acquire);
         match read {
             Err(error) if error.kind() == ErrorKind::Corrupt && stops() => {

@@ -1,6 +1,7 @@
 //! One group's handle to another node: what openraft says to it.
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -28,7 +29,7 @@ use tonic::{Code, Status, Streaming};
 use super::factory::{Lane, Peers};
 use super::{KIND_PRE_VOTE, KIND_VOTE, SnapshotHead, encode_append};
 use crate::fetch::{CHUNKS_AHEAD, read_chunks};
-use crate::snapshot::SnapshotData;
+use crate::snapshot::{SnapshotData, doubted};
 use crate::types::{Snapshot, TypeConfig, Vote, decode, encode};
 
 /// How long the oldest message of entries may wait for its answer: a slow disk's time, not a
@@ -258,7 +259,7 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
-        let SnapshotData::Reader(reader) = snapshot.snapshot else {
+        let SnapshotData::Reader(reader, replica) = snapshot.snapshot else {
             let status = Status::internal("only a checkpoint of this node can be sent");
             return Err(self.failed(&status).into());
         };
@@ -291,13 +292,22 @@ impl RaftNetworkV2<TypeConfig> for Peer {
             .client(&self.address, self.lane)
             .map_err(|status| self.failed(&status))?;
         let ttl = option.hard_ttl();
+        let mut cancel = pin!(cancel);
         let sent = tokio::select! {
-            closed = cancel => return Err(closed.into()),
+            closed = &mut cancel => return Err(closed.into()),
             sent = timeout(ttl, client.snapshot(ReceiverStream::new(waiting))) => sent,
         };
         let response = match sent {
             Ok(Ok(response)) => response.into_inner(),
-            Ok(Err(status)) => return Err(self.failed(&status).into()),
+            Ok(Err(status)) => {
+                if status.code() == Code::DataLoss {
+                    tokio::select! {
+                        closed = cancel => return Err(closed.into()),
+                        _ = doubted(&replica, self.target) => {}
+                    }
+                }
+                return Err(self.failed(&status).into());
+            }
             Err(_) => return Err(self.timed_out(RPCTypes::InstallSnapshot, ttl).into()),
         };
         if let Ok(Err(error)) = reading.await {

@@ -142,6 +142,37 @@ fn damage(place: &Place, kind: &str) -> Vec<PathBuf> {
     names
 }
 
+/// Changes a byte near the beginning of each file of this kind.
+fn damage_slightly(place: &Place, kind: &str) {
+    let mut names = Vec::new();
+    files(place.env.vfs.as_ref(), Path::new(DIR), &mut names);
+    names.retain(|name| name.extension().is_some_and(|here| here == kind));
+    assert!(!names.is_empty(), "there are files of kind {kind}");
+    for name in &names {
+        let file = place.env.vfs.open(name, OpenMode::ReadWrite);
+        let file = file.expect("the file is there");
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, 100).expect("its bytes");
+        let written = file.write_at(&[byte[0] ^ 0x10], 100);
+        written.expect("a healthy disk");
+    }
+}
+
+/// Waits until a node has stopped because of damage, and takes it out.
+async fn stopped_by_damage(cluster: &mut Cluster, id: NodeId) {
+    let mut failed = cluster.node(id).failed();
+    let reason = timeout(PATIENCE, failed.wait_for(Option::is_some)).await;
+    let reason = reason.expect("in time").expect("it is told").clone();
+    assert!(
+        reason
+            .as_deref()
+            .is_some_and(|reason| reason.contains("damaged at byte")),
+        "{reason:?}"
+    );
+    let running = cluster.running.remove(&id).expect("it runs");
+    running.try_stop().await.expect_err("it has failed");
+}
+
 /// Everything that can be read of a state, which no damage may hide.
 fn read_all(replica: &Replica) -> engine::Result<(usize, usize)> {
     let mut after = None;
@@ -175,12 +206,7 @@ async fn repaired(cluster: &mut Cluster, id: NodeId) -> RepairStatus {
         let replica = cluster.node(id).replica(GROUP).expect("it is there");
         let error = read_all(&replica).expect_err("its files are damaged");
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
-        let mut failed = cluster.node(id).failed();
-        let reason = timeout(PATIENCE, failed.wait_for(Option::is_some)).await;
-        let reason = reason.expect("in time").expect("it is told").clone();
-        assert!(reason.is_some_and(|reason| reason.contains("damaged at byte")));
-        let running = cluster.running.remove(&id).expect("it runs");
-        running.try_stop().await.expect_err("it has failed");
+        stopped_by_damage(cluster, id).await;
         cluster.start(id).await;
     }
     let status = cluster.node(id).status();
@@ -384,19 +410,8 @@ async fn a_node_without_peers_refuses_to_start_and_changes_nothing() {
 async fn a_node_without_peers_goes_on_with_what_is_whole() {
     let mut cluster = found(1).await;
     cluster.stop(NodeId(1)).await;
-    let place = cluster.place(NodeId(1));
-    let mut tables = Vec::new();
-    files(place.env.vfs.as_ref(), Path::new(DIR), &mut tables);
-    tables.retain(|name| name.extension().is_some_and(|kind| kind == "table"));
-    for name in &tables {
-        // In the first block, which no start reads.
-        let file = place.env.vfs.open(name, OpenMode::ReadWrite);
-        let file = file.expect("the file is there");
-        let mut byte = [0];
-        file.read_exact_at(&mut byte, 100).expect("its bytes");
-        let written = file.write_at(&[byte[0] ^ 0x10], 100);
-        written.expect("a healthy disk");
-    }
+    // In the first block, which no start reads.
+    damage_slightly(cluster.place(NodeId(1)), "table");
     cluster.start(NodeId(1)).await;
     let node = cluster.leader(GROUP).await;
     let replica = node.replica(GROUP).expect("it is in the group");
@@ -404,5 +419,55 @@ async fn a_node_without_peers_goes_on_with_what_is_whole() {
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
     write(&cluster, 70..75).await;
     assert_eq!(*node.failed().borrow(), None);
+    cluster.stop_all().await;
+}
+
+/// Nobody has read what is damaged on the leader; whoever joins must not get it, and the leader
+/// must hear of it, or nobody could ever join.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_whose_checkpoint_a_new_node_refuses_repairs_itself() {
+    let mut cluster = found(3).await;
+    let leader = cluster.leader(GROUP).await.status().node;
+    // Messages: no compaction comes by.
+    damage_slightly(cluster.place(leader), "part");
+    let new = NodeId(4);
+    cluster.places.push(Place::new(new.0, &setup()).await);
+    cluster.start(new).await;
+    let member = cluster.place(new).member();
+    let added = cluster.node(leader).add_learner(new, member).await;
+    added.expect("it becomes a learner");
+    stopped_by_damage(&mut cluster, leader).await;
+    cluster.start(leader).await;
+    let status = cluster.node(leader).status();
+    assert_eq!(status.metrics.repairs, 1);
+    write(&cluster, 70..75).await;
+    agree(&cluster, 150, 75).await;
+    cluster.stop_all().await;
+}
+
+/// The same between a node that repairs itself and the only peer it can ask.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_whose_checkpoint_repairs_nothing_repairs_itself() {
+    let mut cluster = found(3).await;
+    cluster.stop(NodeId(1)).await;
+    cluster.stop(NodeId(3)).await;
+    damage(cluster.place(NodeId(1)), "CURRENT");
+    damage_slightly(cluster.place(NodeId(2)), "part");
+
+    let place = cluster.place(NodeId(1));
+    let joining = Joining::open(place.config()).await.expect("it opens");
+    let running = place.serve(joining.node().clone()).await;
+    let join = tokio::spawn(joining.join());
+    stopped_by_damage(&mut cluster, NodeId(2)).await;
+    cluster.start(NodeId(3)).await;
+    cluster.start(NodeId(2)).await;
+    let joined = timeout(PATIENCE, join).await.expect("it is repaired");
+    joined.expect("the task ends").expect("it takes part");
+    cluster.running.insert(NodeId(1), running);
+    for id in [1, 2] {
+        assert_eq!(cluster.node(NodeId(id)).status().metrics.repairs, 1);
+    }
+    write(&cluster, 70..75).await;
+    agree(&cluster, 150, 75).await;
     cluster.stop_all().await;
 }

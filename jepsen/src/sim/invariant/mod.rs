@@ -11,6 +11,7 @@ mod leader_is_complete;
 mod logs_match;
 mod memory_is_bounded;
 mod never_backwards;
+mod nothing_is_damaged;
 mod one_leader_a_term;
 mod recovered_before_reads;
 mod votes_last;
@@ -35,6 +36,13 @@ pub struct Seen<'a> {
     pub majority: usize,
     /// How many ticks there were.
     pub tick: u64,
+}
+
+impl Seen<'_> {
+    /// Whether a node has no process that serves.
+    fn is_down(&self, id: u64) -> bool {
+        self.nodes.iter().all(|node| node.id != id)
+    }
 }
 
 /// One node after a tick.
@@ -109,6 +117,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::<never_backwards::NeverBackwards>::default(),
         Box::<recovered_before_reads::RecoveredBeforeReads>::default(),
         Box::<memory_is_bounded::MemoryIsBounded>::default(),
+        Box::<nothing_is_damaged::NothingIsDamaged>::default(),
     ]
 }
 
