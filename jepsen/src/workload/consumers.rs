@@ -48,7 +48,10 @@ async fn begin(process: &mut Process, plan: &Plan, group: &str) -> Option<Consum
             consumer_group: group.to_owned(),
             partition,
         };
-        process.perform(act, call).await;
+        // Begun without an answer, a life would look like a part of the one before it.
+        if process.perform(act, call).await != Some(true) {
+            return None;
+        }
     }
     process
         .client

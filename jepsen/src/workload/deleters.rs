@@ -32,6 +32,9 @@ pub(super) async fn run(mut process: Process, plan: &Plan) {
                 let key = self::key(&process, round - ago, row);
                 rows::read(&mut process, plan, key).await;
             }
+            if process.stopped() {
+                return;
+            }
         }
         round += 1;
     }
