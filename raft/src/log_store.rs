@@ -283,3 +283,62 @@ fn bounds(range: &impl RangeBounds<u64>) -> (LogIndex, LogIndex) {
     };
     (from, until)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use engine::env::Env;
+    use engine::env::vfs::sim::SimVfs;
+    use engine::ids::{ClusterId, Term};
+    use engine::segment::LogOptions;
+    use futures::{StreamExt as _, pin_mut};
+
+    use super::*;
+
+    const GROUP: GroupId = GroupId(0);
+
+    fn write(index: u64) -> Write {
+        Write::Entry(LogEntry {
+            log_id: LogId {
+                term: Term(1),
+                index: LogIndex(index),
+            },
+            body: engine::command::Payload::Blank.encode(),
+        })
+    }
+
+    /// openraft goes on for a moment after a write that a stopped log has refused, and would take
+    /// what it asked to be applied for applied.
+    #[tokio::test]
+    async fn entries_that_a_stopped_log_refused_are_an_error_of_those_who_apply() {
+        let disk = SimVfs::new(1);
+        let env = Env {
+            vfs: Arc::new(disk.clone()),
+            ..Env::os()
+        };
+        let log = Log::open(&env, Path::new("/log"), ClusterId(1), LogOptions::default());
+        let log = log.expect("a new log");
+        log.append_wait(GROUP, vec![write(1), write(2)])
+            .expect("a healthy disk");
+        disk.fail_sync_once();
+        log.append_wait(GROUP, vec![write(3)])
+            .expect_err("it is not synced");
+        log.append_wait(GROUP, vec![write(4)])
+            .expect_err("the log has stopped");
+
+        let mut store = LogStore::new(log, GROUP);
+        let entries = store.entries_stream(1..5).await;
+        pin_mut!(entries);
+        let mut read = 0;
+        let error = loop {
+            match entries.next().await.expect("it ends with an error") {
+                Ok(_) => read += 1,
+                Err(error) => break error,
+            }
+        };
+        assert!(read < 4, "{read}");
+        assert!(error.to_string().contains("sync segment"), "{error}");
+    }
+}

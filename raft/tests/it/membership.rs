@@ -94,6 +94,29 @@ async fn a_learner_that_joins_after_a_purge_is_sent_a_checkpoint() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_has_removed_itself_orders_nothing() {
+    let setup = Setup::default();
+    let mut cluster = Cluster::found(3, &setup).await;
+    let place = Place::new(4, &setup).await;
+    let leader = cluster.leader(GROUP).await.clone();
+    let own = leader.status().node;
+    leader.remove(own).await.expect("the others have it");
+    let orders = [
+        leader.add_learner(NodeId(4), place.member()).await,
+        leader.remove(own).await,
+    ];
+    for refused in orders {
+        assert!(
+            matches!(refused, Err(Error::NotLeader { .. })),
+            "{refused:?}"
+        );
+    }
+    cluster.stop(own).await;
+    cluster.write(GROUP, "key", "value").await;
+    cluster.stop_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_is_replaced_and_its_id_never_comes_back() {
     let setup = Setup::default();
     let mut cluster = Cluster::found(3, &setup).await;
