@@ -193,16 +193,8 @@ async fn run(common: &Common, id: GroupId, dir: &Path, log: &LogStore, due: Repa
                 doubted: doubted.remove(node),
             };
             match attempt(common, id, (*node, member), wanted, purged, &repair).await {
-                Ok(Repaired { log_id, quarantine }) => {
-                    tracing::warn!(
-                        group = id.0, from = node.0, %log_id, quarantine = %quarantine.display(),
-                        "the state is repaired"
-                    );
-                    let progress = RepairProgress::Repaired {
-                        from: *node,
-                        log_id,
-                        quarantine,
-                    };
+                Ok(repaired) => {
+                    let progress = done(id, *node, repaired);
                     common.repairs.set(id, &damage, progress);
                     return Ok(());
                 }
@@ -231,6 +223,18 @@ async fn run(common: &Common, id: GroupId, dir: &Path, log: &LogStore, due: Repa
         if timeout(ASK_AGAIN, stopped).await.is_ok() {
             return Err(Error::ShuttingDown);
         }
+    }
+}
+
+fn done(group: GroupId, from: NodeId, Repaired { log_id, quarantine }: Repaired) -> RepairProgress {
+    tracing::warn!(
+        group = group.0, from = from.0, %log_id, quarantine = %quarantine.display(),
+        "the state is repaired"
+    );
+    RepairProgress::Repaired {
+        from,
+        log_id,
+        quarantine,
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use engine_jepsen::sim::driver::Driver;
 
 /// Each is played twice.
-const SEEDS: [u64; 4] = [1, 5, 7, 12];
+const SEEDS: [u64; 10] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 12];
 
 /// A driver of the binary under test.
 pub(crate) fn driver(faults: Duration) -> Driver {
