@@ -15,6 +15,7 @@ use prost::Message;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::fetch::Wanted;
 use crate::network::SnapshotHead;
 use crate::network::fuzzing::append;
 use crate::types::{Membership, TypeConfig, Vote, decode, encode};
@@ -45,6 +46,7 @@ fn message(data: &[u8]) {
         11 => body::<Vote>(data),
         12 => body::<Membership>(data),
         13 => drop(Outcome::decode(Bytes::copy_from_slice(data))),
+        14 => body::<Wanted>(data),
         _ => drop(Payload::decode(Bytes::copy_from_slice(data))),
     }
 }

@@ -1,15 +1,19 @@
 //! One node: its addresses, its folder, and the process while there is one.
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::machine::{Addresses, Machine};
+
+/// How long all threads of a process may take to freeze.
+const HALT_MAX: Duration = Duration::from_secs(5);
 
 /// One node of a [`Cluster`](super::Cluster).
 #[derive(Debug)]
@@ -49,7 +53,7 @@ impl Node {
 
     /// The last lines of [`trace`](Self::trace).
     pub fn trace_tail(&self, lines: usize) -> String {
-        let text = std::fs::read(&self.trace).unwrap_or_default();
+        let text = fs::read(&self.trace).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let skipped = text.lines().count().saturating_sub(lines);
         text.lines().skip(skipped).collect::<Vec<_>>().join("\n")
@@ -103,6 +107,34 @@ impl Node {
     /// Freezes the process: it keeps its connections and answers nothing.
     pub fn pause(&self) -> Result<()> {
         self.signal(Signal::STOP)
+    }
+
+    /// Freezes the process and waits until none of its threads can do anything: those in the
+    /// midst of a call to the kernel freeze on their way out of it.
+    pub fn halt(&self) -> Result<()> {
+        self.pause()?;
+        let until = Instant::now() + HALT_MAX;
+        while !self.is_halted()? {
+            ensure!(Instant::now() < until, "node {} does not halt", self.id);
+            thread::yield_now();
+        }
+        Ok(())
+    }
+
+    fn is_halted(&self) -> Result<bool> {
+        let pid = self.pid().context("a process to be looked at")?;
+        for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+            // A thread that has ended meanwhile does nothing.
+            let stat = fs::read_to_string(thread?.path().join("stat")).unwrap_or_default();
+            let state = stat
+                .rsplit(") ")
+                .next()
+                .and_then(|rest| rest.chars().next());
+            if matches!(state, Some('R' | 'S')) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Lets a frozen process go on.
