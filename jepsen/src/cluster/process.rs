@@ -81,6 +81,16 @@ impl Cluster {
         &self.nodes
     }
 
+    /// Freezes the processes of these nodes, as far as there are any.
+    ///
+    /// # Errors
+    /// If one goes on for too long.
+    pub fn halt(&self, nodes: &[u64]) -> Result<()> {
+        let nodes = self.nodes().iter().filter(|node| nodes.contains(&node.id));
+        let mut running = nodes.filter(|node| node.pid().is_some());
+        running.try_for_each(Node::halt)
+    }
+
     /// One node.
     pub fn node(&self, id: u64) -> Result<&Node> {
         self.nodes

@@ -172,12 +172,7 @@ impl Field {
     /// In this order, for the kernel may answer a sync that is under way when the file system is
     /// shut down as done, though it is lost. A machine without power tells nobody.
     pub fn cut_power(&mut self, nodes: &[u64], how: PowerCut) -> Result<()> {
-        for node in nodes {
-            let node = self.cluster.node(*node)?;
-            if node.pid().is_some() {
-                node.halt()?;
-            }
-        }
+        self.cluster.halt(nodes)?;
         for node in nodes {
             let machine = self.machine(*node)?;
             let disks = self.ground.disks();
