@@ -211,9 +211,12 @@ async fn wait_for(
 ) -> Option<RaftMetrics> {
     let mut changes = raft.metrics();
     loop {
-        let metrics = changes.borrow_watched().clone();
-        if wanted(&metrics) {
-            return Some(metrics);
+        // Copied once they are wanted: they change with every entry, and several wait.
+        {
+            let metrics = changes.borrow_watched();
+            if wanted(&metrics) {
+                return Some(metrics.clone());
+            }
         }
         changes.changed().await.ok()?;
     }

@@ -185,13 +185,11 @@ impl Pieces {
     fn next(mut self) -> io::Result<Option<(Entry, Self)>> {
         if self.read.len() == 0 && self.next < self.until {
             let entries = self.store.read(self.next, self.until, READ_BYTES_MAX)?;
-            match (entries.last(), self.store.log.poisoned()) {
-                (Some(last), _) => {
-                    self.next = LogIndex(engine_index(last.log_id.index).0 + 1);
-                }
+            if let Some(last) = entries.last() {
+                self.next = LogIndex(engine_index(last.log_id.index).0 + 1);
+            } else if let Some(failure) = self.store.log.poisoned() {
                 // It has taken no more, and openraft has not yet heard of it.
-                (None, Some(failure)) => return Err(io::Error::other(failure)),
-                (None, None) => {}
+                return Err(io::Error::other(failure));
             }
             self.read = entries.into_iter();
         }

@@ -1,22 +1,24 @@
 //! A node whose state is damaged becomes whole again by itself, or waits and takes no part.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use engine::command::{Commit, NewMessage, Op, Outcome};
-use engine::env::Vfs;
 use engine::env::vfs::OpenMode;
+use engine::env::{File, Vfs};
 use engine::ids::{GroupId, NodeId, Offset, PartitionId};
 use engine::query::{FetchRequest, ScanRequest};
 use engine::replica::Replica;
 use engine::{ErrorKind, Options};
 use engine_proto::v1::PeerRequest;
 use engine_proto::v1::peer_client::PeerClient;
-use engine_raft::{Joining, Node, RepairProgress, RepairStatus, Timings};
+use engine_raft::{Error, Joining, Node, RepairProgress, RepairStatus, Timings};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tonic::Code;
 
-use super::cluster::{Cluster, GROUP, PATIENCE, Place, Setup, patient};
+use super::cluster::{Cluster, GROUP, PATIENCE, Place, Running, Setup, patient};
 
 const DIR: &str = "/node/group-0";
 
@@ -128,15 +130,10 @@ fn damage(place: &Place, kind: &str) -> Vec<PathBuf> {
     });
     assert!(!names.is_empty(), "there are files of kind {kind}");
     for name in &names {
-        let file = place.env.vfs.open(name, OpenMode::ReadWrite);
-        let file = file.expect("the file is there");
+        let file = open(place, name);
         let len = file.len().expect("a length");
         for part in 0..16 {
-            let at = len * part / 16;
-            let mut byte = [0];
-            file.read_exact_at(&mut byte, at).expect("its bytes");
-            file.write_at(&[byte[0] ^ 0x10], at)
-                .expect("a healthy disk");
+            flip(file.as_ref(), len * part / 16);
         }
     }
     names
@@ -149,13 +146,27 @@ fn damage_slightly(place: &Place, kind: &str) {
     names.retain(|name| name.extension().is_some_and(|here| here == kind));
     assert!(!names.is_empty(), "there are files of kind {kind}");
     for name in &names {
-        let file = place.env.vfs.open(name, OpenMode::ReadWrite);
-        let file = file.expect("the file is there");
-        let mut byte = [0];
-        file.read_exact_at(&mut byte, 100).expect("its bytes");
-        let written = file.write_at(&[byte[0] ^ 0x10], 100);
-        written.expect("a healthy disk");
+        flip(open(place, name).as_ref(), 100);
     }
+}
+
+fn open(place: &Place, name: &Path) -> Arc<dyn File> {
+    let file = place.env.vfs.open(name, OpenMode::ReadWrite);
+    file.expect("the file is there")
+}
+
+fn flip(file: &dyn File, at: u64) {
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).expect("its bytes");
+    let written = file.write_at(&[byte[0] ^ 0x10], at);
+    written.expect("a healthy disk");
+}
+
+/// Begins to start a node, which waits until it is repaired.
+async fn begin(place: &Place) -> (Running, JoinHandle<Result<Node, Error>>) {
+    let joining = Joining::open(place.config()).await.expect("it opens");
+    let running = place.serve(joining.node().clone()).await;
+    (running, tokio::spawn(joining.join()))
 }
 
 /// Waits until a node has stopped because of damage, and takes it out.
@@ -310,10 +321,8 @@ async fn without_a_peer_it_waits_and_neither_votes_nor_reads() {
     let damaged = damage(cluster.place(NodeId(1)), "CURRENT");
 
     let place = cluster.place(NodeId(1));
-    let joining = Joining::open(place.config()).await.expect("it opens");
-    let node = joining.node().clone();
-    let running = place.serve(node.clone()).await;
-    let join = tokio::spawn(joining.join());
+    let (running, join) = begin(place).await;
+    let node = running.node.clone();
     let waits = async {
         loop {
             let repair = node.status().repairs.into_iter().next();
@@ -454,10 +463,7 @@ async fn a_peer_whose_checkpoint_repairs_nothing_repairs_itself() {
     damage(cluster.place(NodeId(1)), "CURRENT");
     damage_slightly(cluster.place(NodeId(2)), "part");
 
-    let place = cluster.place(NodeId(1));
-    let joining = Joining::open(place.config()).await.expect("it opens");
-    let running = place.serve(joining.node().clone()).await;
-    let join = tokio::spawn(joining.join());
+    let (running, join) = begin(cluster.place(NodeId(1))).await;
     stopped_by_damage(&mut cluster, NodeId(2)).await;
     cluster.start(NodeId(3)).await;
     cluster.start(NodeId(2)).await;
