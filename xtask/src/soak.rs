@@ -24,6 +24,9 @@ use serde_json::Value;
 use crate::steps::{cargo, say};
 use args::Args;
 
+/// How long a world has faults, in simulated seconds: shorter worlds have shown far less.
+const FAULT_SECONDS: u64 = 60;
+
 /// Worlds of a batch, for each processor.
 const WORLDS_EACH: u64 = 10;
 
@@ -88,6 +91,7 @@ fn worlds(sim: &Path, tally: &mut Tally, left: Duration) -> Result<Option<String
     let end = tally.seeds.1 + WORLDS_EACH * processors as u64;
     let mut child = Command::new(sim)
         .args(["--seeds", &format!("{}..{end}", tally.seeds.1)])
+        .args(["--faults", &FAULT_SECONDS.to_string()])
         .args(["--jobs", &processors.to_string(), "--output", "json"])
         .stdout(Stdio::piped())
         .spawn()
@@ -154,7 +158,8 @@ impl Tally {
         (!violations.is_empty()).then(|| {
             format!(
                 "world {seed} is bad:\n  {}\nplay it again: cargo run --profile sim -p \
-                 engine-jepsen --features failpoints --bin sim -- --seed {seed}",
+                 engine-jepsen --features failpoints --bin sim -- --seed {seed} --faults \
+                 {FAULT_SECONDS}",
                 violations.join("\n  ")
             )
         })
@@ -247,7 +252,7 @@ mod tests {
         );
         let bad = json!({ "seed": 6, "violations": ["lost"], "figures": figures });
         let wrong = tally.add(&bad).expect("it is bad");
-        assert!(wrong.contains("lost") && wrong.ends_with("--seed 6"));
+        assert!(wrong.contains("lost") && wrong.ends_with("--seed 6 --faults 60"));
         assert_eq!(
             tally.row(),
             "| `abc` | 5..7 | 2 | 1.00 | 80 | 0.0 | 0 | 1 |"

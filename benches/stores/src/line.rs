@@ -60,7 +60,11 @@ pub const LINES: &[Line] = &[
     line("read.miss2_kops", "(c) get miss 2 threads, kops/s", 0),
     line("read.scans", "(d) scans of 100 per s", 0),
     line("read.rss_mb", "(d) RSS MB after reads", 0),
-    line("mixed.alone_p99_us", "(d) get while nothing is written, p99 us", 1),
+    line(
+        "mixed.alone_p99_us",
+        "(d) get while nothing is written, p99 us",
+        1,
+    ),
     line(
         "mixed.read_p50_us",
         "(d) get while writing 100 kops/s, p50 us",

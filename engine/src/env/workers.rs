@@ -5,7 +5,8 @@
 //! picks a job by seed and steps it between other events.
 //!
 //! Whoever must wait for a job's effect loops over [`Workers::help`]: stepped workers run a
-//! step and answer `true`; threads answer `false`, and the caller waits on its condition variable.
+//! step and answer `true`; threads answer `false`, and the caller waits on its condition variable,
+//! unless nobody steps the job just now: [`JobHandle::step_here`] then saves two changes of threads.
 //!
 //! # Invariants
 //! - A job is stepped by one thread at a time, and never again after [`Step::Done`].
@@ -76,6 +77,11 @@ pub trait JobControl: Send + Sync {
 
     /// Waits until the job is done; the owner has told it to stop before.
     fn join(&self);
+
+    /// See [`JobHandle::step_here`].
+    fn step_here(&self) -> Option<Step> {
+        None
+    }
 }
 
 impl JobHandle {
@@ -87,6 +93,14 @@ impl JobHandle {
     /// Makes an idle job step again; never lost, never blocks.
     pub fn wake(&self) {
         self.control.wake();
+    }
+
+    /// Steps the job on the caller's thread, if it is not being stepped: for whoever would wait for
+    /// the step. What the job calls back runs there, too. `None` if somebody else steps it, or it is
+    /// stepped nowhere but in [`Workers::help`]. After [`Step::Again`] the caller goes on, or wakes
+    /// it; its thread sees to the rest.
+    pub fn step_here(&self) -> Option<Step> {
+        self.control.step_here()
     }
 
     /// Waits until the job is [`Step::Done`]; tell it to stop first.

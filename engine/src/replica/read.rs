@@ -99,11 +99,9 @@ impl Replica {
     ) -> Result<(u64, Revision)> {
         let range = KeyRange::prefix(store_key(self.keyspace(keyspace)?, prefix));
         let (rooms, revision) = self.reading(at)?;
+        let mut rows = self.noticed(rooms.store.scan_keys(range, revision, false))?;
         let mut count = 0;
-        for item in self.noticed(rooms.store.scan_keys(range, revision, false))? {
-            self.noticed(item)?;
-            count += 1;
-        }
+        while self.noticed(rows.show_next(&mut |_, _| count += 1))? {}
         self.check_floor(revision)?;
         Ok((count, revision))
     }

@@ -13,7 +13,7 @@ use super::open;
 use super::options::{LogOptions, LogStats};
 use super::plan::Plan;
 use super::write::{Done, LogEntry, Write};
-use crate::env::{Env, JobHandle, Workers};
+use crate::env::{Env, JobHandle, Step, Workers};
 use crate::ids::{ClusterId, GroupId, LogId, LogIndex};
 use crate::{Error, Result};
 
@@ -83,14 +83,14 @@ impl Log {
     /// After `done(Ok)` the writes, and all before them, survive a power cut. Without it, any
     /// beginning of the list may have survived.
     pub fn append(&self, group: GroupId, writes: Vec<Write>, done: Done) {
-        self.queue(group, writes, IfFull::Refuse, done);
+        self.queue_and_wake(group, writes, IfFull::Refuse, done);
     }
 
     /// Queues writes that cannot be taken back, as [`Log::append`] does, but is never refused
     /// for want of room: they wait in memory until there is some. The caller bounds how much
     /// that is, by asking [`Log::is_short`] or [`Log::check_room`] before it promises anything.
     pub fn append_patiently(&self, group: GroupId, writes: Vec<Write>, done: Done) {
-        self.queue(group, writes, IfFull::Wait, done);
+        self.queue_and_wake(group, writes, IfFull::Wait, done);
     }
 
     /// Whether entries of so many bytes would be accepted now.
@@ -111,33 +111,38 @@ impl Log {
         self.handle.shared.short.load(Ordering::Acquire)
     }
 
-    fn queue(&self, group: GroupId, writes: Vec<Write>, if_full: IfFull, done: Done) {
+    fn queue_and_wake(&self, group: GroupId, writes: Vec<Write>, if_full: IfFull, done: Done) {
+        if self.queue(group, writes, if_full, done) {
+            self.handle.job.wake();
+        }
+    }
+
+    /// Queues writes; whether the writer must be told.
+    fn queue(&self, group: GroupId, writes: Vec<Write>, if_full: IfFull, done: Done) -> bool {
         let mut front = self.handle.shared.front.lock();
         let (wake, refused) = match front.check(group, &writes, if_full) {
             Ok(()) => (front.push(group, writes, done), None),
             Err(error) => (front.room.wanted, Some((done, error))),
         };
         drop(front);
-        if wake {
-            self.handle.job.wake();
-        }
         if let Some((done, error)) = refused {
             done(Err(error));
         }
+        wake
     }
 
-    /// Appends and waits until it is durable; see [`Log::append`].
+    /// Appends and waits until it is durable; see [`Log::append`]. While nobody else writes, the
+    /// group commit is done on the caller's thread, and what it calls back for others runs there.
     pub fn append_wait(&self, group: GroupId, writes: Vec<Write>) -> Result<()> {
         let answer: Arc<(Mutex<Option<Result<()>>>, Condvar)> = Arc::default();
         let told = Arc::clone(&answer);
-        self.append(
-            group,
-            writes,
-            Box::new(move |result| {
-                *told.0.lock() = Some(result);
-                told.1.notify_all();
-            }),
-        );
+        let done = move |result| {
+            *told.0.lock() = Some(result);
+            told.1.notify_all();
+        };
+        if self.queue(group, writes, IfFull::Refuse, Box::new(done)) {
+            self.write_here(|| answer.0.lock().is_some());
+        }
         loop {
             if let Some(result) = answer.0.lock().take() {
                 return result;
@@ -148,6 +153,21 @@ impl Log {
                     answer.1.wait_for(&mut result, HELP_AGAIN_AFTER);
                 }
             }
+        }
+    }
+
+    /// Steps the writer until `answered`, unless somebody else does.
+    fn write_here(&self, answered: impl Fn() -> bool) {
+        let job = &self.handle.job;
+        while !answered() {
+            if job.step_here() != Some(Step::Again) {
+                return job.wake();
+            }
+        }
+        // The last step may have left something to do: usually it is only to go to sleep.
+        let is_empty = self.handle.shared.front.lock().queue.is_empty();
+        if !is_empty || job.step_here() == Some(Step::Again) {
+            job.wake();
         }
     }
 

@@ -12,9 +12,10 @@ use bytes::Bytes;
 
 use super::key::{KeyRange, Place};
 use super::memtable::{Memtable, MemtableCursor};
-use super::row::{Row, StoredRow};
+use super::row::{BorrowedRow, Row, RowParts, StoredRow, ValueParts};
 use super::table::{Fill, Table, TableCursor};
 use super::version::{Level, Version};
+use super::{RowIter, show};
 use crate::ids::Revision;
 use crate::{Error, ErrorKind, Result};
 
@@ -35,6 +36,10 @@ pub(super) struct VisibleRows {
     merge: Merge,
     range: KeyRange,
     at: Revision,
+    /// Forward: the key that the merge stands on, or stood on last.
+    key: Vec<u8>,
+    /// Forward: whether the row that the merge stands on was yielded.
+    yielded: bool,
     /// Reverse: the newest visible version met so far of the key that the merge stands on.
     candidate: Option<(Bytes, Revision, Option<StoredRow>)>,
     version: Arc<Version>,
@@ -75,6 +80,8 @@ impl VisibleRows {
             ended: range.is_empty(),
             range,
             at,
+            key: Vec::new(),
+            yielded: false,
             candidate: None,
             version: Arc::clone(version),
             keys_only: false,
@@ -98,30 +105,64 @@ impl VisibleRows {
         }
     }
 
-    fn next_forward(&mut self) -> Result<Option<(Bytes, Row)>> {
+    /// Forward: goes on to the next visible row; its revision.
+    fn stand(&mut self) -> Result<Option<Revision>> {
+        if std::mem::take(&mut self.yielded) {
+            self.merge.leave(&self.key)?;
+        }
         while let Some(place) = self.merge.place() {
             if self.range.ends_before(place.key) {
                 return Ok(None);
             }
             let revision = place.revision;
-            let key = self.merge.key();
+            self.key.clear();
+            self.key.extend_from_slice(place.key);
             if revision > self.at {
                 let visible = Place {
-                    key: &key,
+                    key: &self.key,
                     revision: self.at,
                 };
                 self.merge.skip_before(visible)?;
-                continue;
-            }
-            let row = self.merge.row();
-            self.merge.leave(&key)?;
-            if let Some(row) = row
-                && revision >= self.version.hidden_below(&key, self.at)
+            } else if self.merge.parts().is_none()
+                || revision < self.version.hidden_below(&self.key, self.at)
             {
-                return Ok(Some((key, self.load(row, revision)?)));
+                self.merge.leave(&self.key)?;
+            } else {
+                self.yielded = true;
+                return Ok(Some(revision));
             }
         }
         Ok(None)
+    }
+
+    fn next_forward(&mut self) -> Result<Option<(Bytes, Row)>> {
+        let Some(revision) = self.stand()? else {
+            return Ok(None);
+        };
+        let Some(row) = self.merge.row() else {
+            return Ok(None);
+        };
+        Ok(Some((self.merge.key(), self.load(row, revision)?)))
+    }
+
+    fn show_forward(&mut self, see: &mut dyn FnMut(&[u8], BorrowedRow<'_>)) -> Result<bool> {
+        let Some(mod_revision) = self.stand()? else {
+            return Ok(false);
+        };
+        if let Some(row) = self.merge.parts()
+            && let ValueParts::Inline(value) = row.value
+        {
+            let row = BorrowedRow {
+                value: if self.keys_only { &[] } else { value },
+                create_revision: row.create_revision,
+                mod_revision,
+                version: row.version,
+            };
+            see(&self.key, row);
+        } else if let Some(row) = self.merge.row() {
+            see(&self.key, self.load(row, mod_revision)?.borrowed());
+        }
+        Ok(true)
     }
 
     fn next_reverse(&mut self) -> Result<Option<(Bytes, Row)>> {
@@ -166,6 +207,20 @@ impl Iterator for VisibleRows {
         };
         self.ended = !matches!(item, Ok(Some(_)));
         item.transpose()
+    }
+}
+
+impl RowIter for VisibleRows {
+    fn show_next(&mut self, see: &mut dyn FnMut(&[u8], BorrowedRow<'_>)) -> Result<bool> {
+        if self.merge.direction == Direction::Reverse {
+            return show(self.next(), see);
+        }
+        if self.ended {
+            return Ok(false);
+        }
+        let shown = self.show_forward(see);
+        self.ended = !matches!(shown, Ok(true));
+        shown
     }
 }
 
@@ -220,6 +275,12 @@ impl Merge {
     #[inline]
     pub(super) fn row(&self) -> Option<StoredRow> {
         self.front()?.row()
+    }
+
+    /// The same, where it lies.
+    #[inline]
+    fn parts(&self) -> Option<RowParts<'_>> {
+        self.front()?.parts()
     }
 
     pub(super) fn advance(&mut self) -> Result<()> {
@@ -413,6 +474,15 @@ impl Source {
             Self::Memtable(cursor) => cursor.row(),
             Self::Table(cursor) => cursor.row(),
             Self::Level(cursor) => cursor.cursor.as_ref()?.row(),
+        }
+    }
+
+    #[inline]
+    fn parts(&self) -> Option<RowParts<'_>> {
+        match self {
+            Self::Memtable(cursor) => cursor.version()?.parts(),
+            Self::Table(cursor) => cursor.parts(),
+            Self::Level(cursor) => cursor.cursor.as_ref()?.parts(),
         }
     }
 }

@@ -21,6 +21,19 @@ pub struct Row {
     pub version: u64,
 }
 
+/// One version of a row, shown where it lies: nothing is copied, and nothing is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BorrowedRow<'a> {
+    /// What was written.
+    pub value: &'a [u8],
+    /// When the row came into being: the first put after it was last absent.
+    pub create_revision: Revision,
+    /// When this version was written.
+    pub mod_revision: Revision,
+    /// How often the row was written since it came into being; 1 for a new row.
+    pub version: u64,
+}
+
 /// A version to be written; its `mod_revision` is the revision of the write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewRow {
@@ -39,6 +52,18 @@ pub struct RowWrite {
     pub key: Bytes,
     /// The new version, or `None` for a tombstone.
     pub value: Option<NewRow>,
+}
+
+impl Row {
+    /// The row without a claim on its value.
+    pub fn borrowed(&self) -> BorrowedRow<'_> {
+        BorrowedRow {
+            value: &self.value,
+            create_revision: self.create_revision,
+            mod_revision: self.mod_revision,
+            version: self.version,
+        }
+    }
 }
 
 /// A version that a read met; a tombstone has no row.

@@ -101,6 +101,13 @@ pub enum Fault {
         /// The one that comes.
         new: u64,
     },
+    /// Bits of one file of a node's state flip while it is down, if nothing else is wrong for good.
+    Rot {
+        /// Whose.
+        node: u64,
+        /// How long it stays down.
+        down_ms: u64,
+    },
     /// Old revisions are given up, so that compaction drops what only they could see.
     RaiseFloor,
     /// Two nodes cannot speak; with node 0, the clients and a node.

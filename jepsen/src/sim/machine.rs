@@ -46,6 +46,8 @@ struct State {
     copied_in: Option<Boot>,
     /// Who takes this node's place, once its disk is an old copy.
     successor: Option<u64>,
+    /// Whether bits of its state have flipped.
+    rotted: bool,
     life: u64,
     phase: Phase,
     workers: Option<SteppedWorkers>,
@@ -92,6 +94,7 @@ impl Machine {
                 copy: None,
                 copied_in: None,
                 successor: None,
+                rotted: false,
                 life: 0,
                 phase: Phase::Down,
                 workers: None,
@@ -266,6 +269,16 @@ impl Machine {
             state.disk = copy;
             state.successor = Some(successor);
         }
+    }
+
+    /// Bits of its state have flipped.
+    pub(super) fn set_rotten(&self) {
+        self.state.lock().rotted = true;
+    }
+
+    /// Whether bits of its state have ever flipped.
+    pub(super) fn has_rotted(&self) -> bool {
+        self.state.lock().rotted
     }
 
     /// Whether the disk is an old copy.

@@ -40,6 +40,7 @@ struct Shared {
     history: Option<History>,
     state: Option<State>,
     trouble: Option<String>,
+    something_rots: bool,
 }
 
 /// What the clients shall do.
@@ -69,6 +70,11 @@ impl Progress {
     /// What is left, once it is read.
     pub(super) fn take_state(&self) -> Option<State> {
         self.shared.lock().state.take()
+    }
+
+    /// From now on a read may fail because of what has rotted.
+    pub(super) fn tell_of_rot(&self) {
+        self.shared.lock().something_rots = true;
     }
 
     /// Why the clients could not do what they were told to.
@@ -111,7 +117,18 @@ async fn work(swarm: &Swarm, progress: &Progress, trace: &Trace) -> anyhow::Resu
     progress.shared.lock().history = Some(history);
     progress.told(Stage::Read).await;
     let client = Client::connect_through(dialer, ClientOptions::new(seeds)).await?;
-    let state = State::read(&client, KEYSPACE, TOPIC).await?;
-    progress.shared.lock().state = Some(state);
-    Ok(())
+    loop {
+        match State::read(&client, KEYSPACE, TOPIC).await {
+            Ok(state) => {
+                progress.shared.lock().state = Some(state);
+                return Ok(());
+            }
+            // A read may meet what has rotted: that node repairs itself, another one answers.
+            Err(error) if progress.shared.lock().something_rots => {
+                trace.note("unread", HOST, format!("{error:#}").as_bytes());
+                sleep(LOOK).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }

@@ -96,6 +96,9 @@ pub struct Figures {
     pub partitions: u64,
     /// Slow, full and failing disks.
     pub disk_faults: u64,
+    /// Nodes in whose state bits flipped.
+    #[serde(default)]
+    pub rotted: u64,
     /// Processes that ended themselves because their disk had failed them.
     pub ended: u64,
     /// Jumps of clocks.
@@ -128,6 +131,7 @@ impl Figures {
             blackouts: self.blackouts + other.blackouts,
             partitions: self.partitions + other.partitions,
             disk_faults: self.disk_faults + other.disk_faults,
+            rotted: self.rotted + other.rotted,
             ended: self.ended + other.ended,
             clock_jumps: self.clock_jumps + other.clock_jumps,
             changes: self.changes + other.changes,

@@ -6,17 +6,19 @@
 mod ambush;
 mod faults;
 mod old_disk;
+mod rot;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use engine::env::rng::SeededRng;
+use engine_raft::{GroupStatus, MemberStatus};
 use turmoil::{Builder, Sim};
 
 use super::failpoints::Failpoints;
 use super::fault::Who;
-use super::invariant::SeenNode;
+use super::invariant::{SeenDisk, SeenNode};
 use super::machine::{Machine, address, name};
 use super::net::CLIENT_PORT;
 use super::now;
@@ -159,8 +161,11 @@ impl World {
     /// All nodes that serve.
     pub(super) fn nodes(&self) -> Vec<SeenNode> {
         let serving = |machine: &Arc<Machine>| {
-            let (id, life) = (machine.id, machine.life());
-            SeenNode::look(id, life, machine.is_old(), machine.node()?)
+            let disk = SeenDisk {
+                is_old: machine.is_old(),
+                has_rotted: machine.has_rotted(),
+            };
+            SeenNode::look(machine.id, machine.life(), disk, machine.node()?)
         };
         self.machines.iter().filter_map(serving).collect()
     }
@@ -172,14 +177,19 @@ impl World {
 
     /// The members, as the leader of the highest term knows them; empty if nobody leads.
     pub(super) fn members(&self) -> Vec<u64> {
-        let Some(leader) = self.find(Who::Leader) else {
-            return Vec::new();
-        };
-        let Some(node) = self.machines[leader].node() else {
-            return Vec::new();
-        };
-        let groups = node.status().groups.into_iter();
-        let members = groups.flat_map(|group| group.voters.into_iter().chain(group.learners));
+        self.known_by_leader(|group| group.voters.into_iter().chain(group.learners).collect())
+    }
+
+    /// Those of them that vote.
+    pub(super) fn voters(&self) -> Vec<u64> {
+        self.known_by_leader(|group| group.voters)
+    }
+
+    fn known_by_leader(&self, wanted: impl Fn(GroupStatus) -> Vec<MemberStatus>) -> Vec<u64> {
+        let leader = self.find(Who::Leader);
+        let node = leader.and_then(|index| self.machines[index].node());
+        let groups = node.map(|node| node.status().groups).unwrap_or_default();
+        let members = groups.into_iter().flat_map(wanted);
         members.map(|member| member.node.0).collect()
     }
 
@@ -277,17 +287,20 @@ impl World {
             remains.lose();
         }
         self.plan(RESTART_AFTER_MS, End::Start(index));
-        judge(machine.id, &why)
+        judge(&machine, &why)
     }
 }
 
-/// A process may end itself because its disk fails it; never because of what it reads there.
-fn judge(node: u64, why: &str) -> Result<(), String> {
-    let unforgivable = ["damaged", "Corrupt", "corrupt", "old copy", "panic"];
-    match unforgivable.iter().find(|word| why.contains(**word)) {
-        Some(_) => Err(format!("node {node} ended itself: {why}")),
-        None => Ok(()),
+/// A process may end itself because its disk fails it; never because of what it reads there, if
+/// nothing rots.
+fn judge(machine: &Machine, why: &str) -> Result<(), String> {
+    let of_damage = ["damaged", "Corrupt", "corrupt"];
+    let ever = ["old copy", "panic"];
+    let says = |words: &[&str]| words.iter().any(|word| why.contains(word));
+    if says(&ever) || says(&of_damage) && !machine.has_rotted() {
+        return Err(format!("node {} ended itself: {why}", machine.id));
     }
+    Ok(())
 }
 
 /// Keeps these choices apart from those that others draw from the same seed.

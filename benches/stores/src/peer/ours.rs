@@ -19,7 +19,9 @@ use engine::env::vfs::os::OsVfs;
 use engine::env::workers::be_patient;
 use engine::ids::{ClusterId, GroupId, LogId, LogIndex, Revision};
 use engine::segment::{Log, LogEntry, LogOptions, Write};
-use engine::store::{BlockCache, KeyRange, Lsm, NewRow, RowWrite, Store, StoreOptions};
+use engine::store::{
+    BlockCache, BorrowedRow, KeyRange, Lsm, NewRow, RowWrite, Store, StoreOptions,
+};
 use parking_lot::{Condvar, Mutex};
 
 use super::counting::{CountingVfs, Counts};
@@ -314,14 +316,9 @@ impl Engine for Ours {
             end: None,
         };
         let mut seen = 0;
-        for row in self
-            .shared
-            .store
-            .scan(range, Revision(u64::MAX), false)?
-            .take(count)
-        {
-            let (key, row) = row?;
-            see(&key[KEYSPACE.len()..], &row.value);
+        let mut rows = self.shared.store.scan(range, Revision(u64::MAX), false)?;
+        let mut see = |key: &[u8], row: BorrowedRow<'_>| see(&key[KEYSPACE.len()..], row.value);
+        while seen < count && rows.show_next(&mut see)? {
             seen += 1;
         }
         Ok(seen)

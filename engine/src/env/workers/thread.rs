@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, ThreadId};
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use rustix::process::{getpriority_process, setpriority_process};
@@ -16,7 +17,7 @@ const PATIENT_NICENESS: i32 = 5;
 /// The smallest share that there is.
 const NICENESS_MAX: i32 = 19;
 
-/// Runs each job on a thread of its own.
+/// Runs each job on a thread of its own, or on that of whoever waits for it.
 ///
 /// A job that panics is logged at ERROR and is done: its owner's `join` returns. What the job
 /// kept must notice by itself (a drop guard that poisons it).
@@ -34,13 +35,18 @@ impl Workers for ThreadWorkers {
     /// # Panics
     /// If the system refuses another thread: the engine cannot work with a job missing.
     fn spawn(&self, name: &str, job: Box<dyn Job>) -> JobHandle {
-        let parking = Arc::new(Parking::default());
-        let its_parking = Arc::clone(&parking);
+        let bench = Arc::new(Bench {
+            is_patient: job.is_patient(),
+            job: Mutex::new(Some(job)),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        });
+        let its_bench = Arc::clone(&bench);
         thread::Builder::new()
             .name(name.to_owned())
-            .spawn(move || run(job, &its_parking))
+            .spawn(move || its_bench.run())
             .expect("the system grants one more thread");
-        JobHandle::new(parking)
+        JobHandle::new(bench)
     }
 
     fn help(&self) -> bool {
@@ -58,52 +64,15 @@ pub fn be_patient() {
     }
 }
 
-fn run(job: Box<dyn Job>, parking: &Parking) {
-    if job.is_patient() {
-        be_patient();
-    }
-    parking.state.lock().thread = Some(thread::current().id());
-    let _done = DoneOnDrop(parking);
-    // The job is dropped inside: whatever it owns is gone before `join` returns.
-    let outcome = catch_unwind(AssertUnwindSafe(move || step_until_done(job, parking)));
-    if let Err(panic) = outcome {
+/// What a piece of a job answers; `None` if it panicked.
+fn caught<A>(piece: impl FnOnce() -> A) -> Option<A> {
+    let outcome = catch_unwind(AssertUnwindSafe(piece));
+    if let Err(panic) = &outcome {
         let message = panic_message(panic.as_ref());
-        tracing::error!(
-            job = thread::current().name(),
-            panic = message,
-            "job panicked"
-        );
+        let thread = thread::current();
+        tracing::error!(job = thread.name(), panic = message, "job panicked");
     }
-}
-
-fn step_until_done(mut job: Box<dyn Job>, parking: &Parking) {
-    loop {
-        // Cleared before the step: a wake from here on may concern what this step did not see.
-        parking.state.lock().woken = false;
-        match job.step() {
-            Step::Again => {}
-            Step::Done => return,
-            Step::Idle => {
-                let mut state = parking.state.lock();
-                while !state.woken {
-                    parking.changed.wait(&mut state);
-                }
-            }
-            Step::IdleFor(limit) => {
-                let mut state = parking.state.lock();
-                // A spurious wake-up only makes the job look around early.
-                let mut rested = false;
-                if !state.woken {
-                    let waited = parking.changed.wait_for(&mut state, limit);
-                    rested = waited.timed_out() && !state.woken;
-                }
-                drop(state);
-                if rested {
-                    job.rested();
-                }
-            }
-        }
-    }
+    outcome.ok()
 }
 
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
@@ -116,9 +85,11 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     }
 }
 
-/// Where a job's thread sleeps, and where its owner waits for the end.
-#[derive(Default)]
-struct Parking {
+/// Where a job is stepped, by its own thread or by whoever waits for it.
+struct Bench {
+    /// Held during a step; empty once the job is done.
+    job: Mutex<Option<Box<dyn Job>>>,
+    is_patient: bool,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -127,10 +98,112 @@ struct Parking {
 struct State {
     woken: bool,
     done: bool,
-    thread: Option<ThreadId>,
+    /// Who steps the job.
+    stepped_by: Option<ThreadId>,
+    sleep: Sleep,
 }
 
-impl JobControl for Parking {
+/// What the job's own thread does.
+#[derive(Clone, Copy, Default)]
+enum Sleep {
+    /// It steps, or it will before it sleeps.
+    #[default]
+    No,
+    For(Duration),
+    UntilWoken,
+}
+
+impl Bench {
+    /// What the job's own thread does.
+    fn run(&self) {
+        if self.is_patient {
+            be_patient();
+        }
+        let mut step = self.step_again();
+        loop {
+            let limit = match step {
+                Step::Done => break,
+                Step::Again => {
+                    step = self.step_again();
+                    continue;
+                }
+                Step::Idle => None,
+                Step::IdleFor(limit) => Some(limit),
+            };
+            let rested = self.sleep(limit);
+            if !rested {
+                step = self.step_again();
+            } else if let Some(mut job) = self.job.try_lock() {
+                step = self.step(&mut job, true);
+            }
+            // Else somebody else steps it, and sees to it that the thread sleeps no longer than it
+            // may.
+        }
+        // The job was dropped before: whatever it owned is gone before `join` returns.
+        self.state.lock().done = true;
+        self.changed.notify_all();
+    }
+
+    /// Steps the job on its own thread.
+    fn step_again(&self) -> Step {
+        let mut job = self.job.lock();
+        // Cleared before the step: a wake from here on may concern what this step does not see.
+        self.state.lock().woken = false;
+        self.step(&mut job, false)
+    }
+
+    /// Steps the job. However that ends it, it is dropped here.
+    fn step(&self, job: &mut Option<Box<dyn Job>>, rested: bool) -> Step {
+        let Some(stepped) = job else {
+            return Step::Done;
+        };
+        self.state.lock().stepped_by = Some(thread::current().id());
+        let step = caught(|| {
+            if rested {
+                stepped.rested();
+            }
+            stepped.step()
+        });
+        let step = step.unwrap_or(Step::Done);
+        if step == Step::Done {
+            caught(|| drop(job.take()));
+        }
+        self.state.lock().stepped_by = None;
+        step
+    }
+
+    /// Sleeps until woken, or for some time; whether that time has passed undisturbed.
+    fn sleep(&self, limit: Option<Duration>) -> bool {
+        let mut state = self.state.lock();
+        let mut rested = false;
+        if !state.woken {
+            if let Some(limit) = limit {
+                state.sleep = Sleep::For(limit);
+                // A spurious wake-up only makes the job look around early.
+                let waited = self.changed.wait_for(&mut state, limit);
+                rested = waited.timed_out() && !state.woken;
+            } else {
+                state.sleep = Sleep::UntilWoken;
+                while !state.woken {
+                    self.changed.wait(&mut state);
+                }
+            }
+        }
+        state.sleep = Sleep::No;
+        rested
+    }
+
+    /// Sees to it that the job's own thread does not sleep longer than for `limit`.
+    fn sleep_at_most(&self, limit: Duration) {
+        // A sleep that has begun ends before one of the same length that begins now.
+        let sleeps = self.state.lock().sleep;
+        if !matches!(sleeps, Sleep::For(begun) if begun <= limit) {
+            self.wake();
+        }
+    }
+}
+
+impl JobControl for Bench {
     fn wake(&self) {
         self.state.lock().woken = true;
         self.changed.notify_all();
@@ -139,22 +212,25 @@ impl JobControl for Parking {
     fn join(&self) {
         let mut state = self.state.lock();
         // A job that drops the last handle of its own owner must not wait for itself.
-        if state.thread == Some(thread::current().id()) {
+        if state.stepped_by == Some(thread::current().id()) {
             return;
         }
         while !state.done {
             self.changed.wait(&mut state);
         }
     }
-}
 
-/// Marks the job done however its thread ends.
-struct DoneOnDrop<'a>(&'a Parking);
-
-impl Drop for DoneOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.state.lock().done = true;
-        self.0.changed.notify_all();
+    fn step_here(&self) -> Option<Step> {
+        let mut job = self.job.try_lock()?;
+        let step = self.step(&mut job, false);
+        drop(job);
+        match step {
+            Step::Again | Step::Idle => {}
+            Step::IdleFor(limit) => self.sleep_at_most(limit),
+            // The thread ends.
+            Step::Done => self.wake(),
+        }
+        Some(step)
     }
 }
 
@@ -314,6 +390,71 @@ mod tests {
         });
         enters.recv().expect("the first step runs");
         handle.wake();
+        handle.join();
+    }
+
+    #[test]
+    fn whoever_waits_steps_an_idle_job_and_its_thread_sees_to_the_rest() {
+        // Each step answers where it ran; the thread's own come when the time has passed.
+        let (answers, answered) = mpsc::channel();
+        let mut steps = 0;
+        let handle = spawn(move || {
+            steps += 1;
+            answers
+                .send(thread::current().id())
+                .expect("the test listens");
+            match steps {
+                1 => Step::Idle,
+                2 => Step::IdleFor(Duration::from_millis(1)),
+                3 => Step::IdleFor(Duration::from_hours(1)),
+                _ => Step::Done,
+            }
+        });
+        let here = thread::current().id();
+        let stepped = || answered.recv().expect("the job answers");
+        assert_ne!(stepped(), here);
+        let step_here = || loop {
+            // It may not have gone to sleep yet.
+            if let Some(step) = handle.step_here() {
+                return step;
+            }
+        };
+        assert_eq!(step_here(), Step::IdleFor(Duration::from_millis(1)));
+        assert_eq!(stepped(), here);
+        assert_ne!(stepped(), here);
+        assert_eq!(step_here(), Step::Done);
+        assert_eq!(stepped(), here);
+        handle.join();
+        assert_eq!(handle.step_here(), Some(Step::Done));
+    }
+
+    #[test]
+    fn nobody_steps_a_job_that_is_being_stepped() {
+        let (entered, enters) = mpsc::channel();
+        let (leave, leaves) = mpsc::channel();
+        let handle = spawn(move || {
+            entered.send(()).expect("the test listens");
+            leaves.recv().expect("the test sends");
+            Step::Done
+        });
+        enters.recv().expect("the step begins");
+        assert_eq!(handle.step_here(), None);
+        leave.send(()).expect("the job listens");
+        handle.join();
+    }
+
+    #[test]
+    fn a_job_that_panics_where_somebody_waits_is_done() {
+        let mut steps = 0;
+        let (entered, enters) = mpsc::channel();
+        let handle = spawn(move || {
+            steps += 1;
+            entered.send(()).expect("the test listens");
+            assert!(steps == 1, "a broken job");
+            Step::Idle
+        });
+        enters.recv().expect("the first step runs");
+        while handle.step_here().is_none() {}
         handle.join();
     }
 

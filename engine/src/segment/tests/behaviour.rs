@@ -120,6 +120,43 @@ fn threads_share_syncs_on_a_real_disk() {
 }
 
 #[test]
+fn a_lonely_waiter_writes_and_no_waiter_among_many_is_forgotten() {
+    let mut env = Env::memory();
+    env.vfs = Arc::new(MemVfs::new());
+    // No timer wakes the job: a waiter that is forgotten waits for ever.
+    let options = LogOptions {
+        idle_mark_after: Duration::from_hours(1),
+        ..LogOptions::default()
+    };
+    let log = Log::open(&env, dir(), CLUSTER, options).expect("a new log opens");
+    let synced_by = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&synced_by);
+    log.on_synced(
+        GROUP,
+        Box::new(move |_| told.lock().push(std::thread::current().id())),
+    );
+    let here = std::thread::current().id();
+    for index in 1..=1_000 {
+        log.append_wait(GROUP, entries(index, index, 100))
+            .expect("durable");
+    }
+    let by_waiter = synced_by.lock().iter().filter(|by| **by == here).count();
+    assert!(by_waiter > 500, "{by_waiter} of 1000");
+    std::thread::scope(|scope| {
+        for group in 10..14 {
+            let log = log.clone();
+            scope.spawn(move || {
+                for index in 1..=2_000 {
+                    log.append_wait(GroupId(group), entries(index, index, 100))
+                        .expect("durable");
+                }
+            });
+        }
+    });
+    log.close().expect("the log closes");
+}
+
+#[test]
 fn an_append_that_does_not_fit_the_log_changes_nothing() {
     let (_vfs, process) = start();
     let log = process.open().expect("a new log opens");

@@ -67,7 +67,7 @@ impl MemtableCursor {
         self.pass_end();
     }
 
-    pub(super) fn version(&self) -> Option<Version<'_>> {
+    pub(in crate::store) fn version(&self) -> Option<Version<'_>> {
         let version = self.leaf.get(self.at)?;
         Some(self.memtable.tree.versions.get(*version))
     }

@@ -104,7 +104,7 @@ impl Versions {
 }
 
 /// One version, where it lies.
-pub(super) struct Version<'a> {
+pub(in crate::store) struct Version<'a> {
     piece: &'a Bytes,
     head: Head,
     /// Where the key begins.
@@ -147,7 +147,7 @@ impl<'a> Version<'a> {
         })
     }
 
-    pub(super) fn parts(&self) -> Option<RowParts<'a>> {
+    pub(in crate::store) fn parts(&self) -> Option<RowParts<'a>> {
         self.head.life.map(|life| RowParts {
             value: ValueParts::Inline(&self.piece[self.value()..self.end()]),
             create_revision: life.create_revision,

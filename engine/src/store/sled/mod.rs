@@ -208,14 +208,9 @@ impl Store for SledStore {
     }
 
     fn scan_keys(&self, range: KeyRange, at: Revision, reverse: bool) -> Result<Box<dyn RowIter>> {
-        // Values stand beside their keys in sled: they are read, and dropped.
-        let rows = self.scan(range, at, reverse)?;
-        Ok(Box::new(rows.map(|item| {
-            item.map(|(key, row)| {
-                let value = Bytes::new();
-                (key, Row { value, ..row })
-            })
-        })))
+        let at = self.readable(at);
+        let scan = Scan::new(self.tree(), &self.scans, &range, at, reverse);
+        Ok(Box::new(scan.keys_only()))
     }
 
     fn memtable_bytes(&self) -> usize {

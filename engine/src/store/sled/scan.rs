@@ -16,7 +16,7 @@ use super::tree::{Tree, failed, read};
 use super::version_key::{self, VersionKey};
 use crate::Result;
 use crate::ids::Revision;
-use crate::store::{KeyRange, Row};
+use crate::store::{KeyRange, Row, RowIter};
 
 /// Versions of one key passed one by one, before a new search takes the rest in one leap.
 const STEPS_MAX: usize = 8;
@@ -40,6 +40,7 @@ pub(super) struct Scan {
     scans: Arc<Scans>,
     at: Revision,
     reverse: bool,
+    keys_only: bool,
     from: Bound<Vec<u8>>,
     until: Bound<Vec<u8>>,
     versions: ::sled::Iter,
@@ -69,12 +70,20 @@ impl Scan {
             scans: Arc::clone(scans),
             at,
             reverse,
+            keys_only: false,
             from,
             until,
             done: None,
             passed: 0,
             ended: range.is_empty(),
         }
+    }
+
+    /// The same rows without their values. In sled those stand beside their keys: they are read,
+    /// and dropped.
+    pub(super) fn keys_only(mut self) -> Self {
+        self.keys_only = true;
+        self
     }
 
     fn next_forward(&mut self) -> Result<Option<(Bytes, Row)>> {
@@ -147,15 +156,22 @@ impl Iterator for Scan {
         if self.ended {
             return None;
         }
-        let item = if self.reverse {
+        let mut item = if self.reverse {
             self.next_reverse()
         } else {
             self.next_forward()
         };
         self.ended = !matches!(item, Ok(Some(_)));
+        if self.keys_only
+            && let Ok(Some((_, row))) = &mut item
+        {
+            row.value = Bytes::new();
+        }
         item.transpose()
     }
 }
+
+impl RowIter for Scan {}
 
 impl Drop for Scan {
     fn drop(&mut self) {

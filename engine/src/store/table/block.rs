@@ -292,6 +292,21 @@ impl Block {
         })
     }
 
+    #[inline]
+    fn parts(&self, row: &RawRow) -> Option<RowParts<'_>> {
+        Some(RowParts {
+            value: match &row.value {
+                RawValue::Inline(range) => ValueParts::Inline(self.bytes.get(range.clone())?),
+                RawValue::Blob(at) => ValueParts::Blob {
+                    at: *at,
+                    file_bytes: self.blob_file(*at)?.len,
+                },
+            },
+            create_revision: row.create_revision,
+            version: row.version,
+        })
+    }
+
     fn blob_file(&self, at: BlobRef) -> Option<&Arc<BlobFile>> {
         let files = self.blob_files.as_ref()?;
         files.iter().find(|file| file.id == at.file)
@@ -374,6 +389,12 @@ impl Interval {
     #[inline]
     pub(super) fn row(&self, index: usize, block: &Block) -> Option<StoredRow> {
         block.row(self.entries.get(index)?.row.as_ref())
+    }
+
+    /// The same, where it lies.
+    #[inline]
+    pub(super) fn parts<'a>(&self, index: usize, block: &'a Block) -> Option<RowParts<'a>> {
+        block.parts(self.entries.get(index)?.row.as_ref()?)
     }
 }
 

@@ -27,7 +27,7 @@ use crate::store::buffers::Buffers;
 use crate::store::folder::Folder;
 use crate::store::iter::Direction;
 use crate::store::key::Place;
-use crate::store::row::{Found, StoredRow};
+use crate::store::row::{Found, RowParts, StoredRow};
 use crate::store::section::{self, checksum};
 use crate::{Error, ErrorKind, Result};
 
@@ -294,6 +294,11 @@ impl TableCursor {
     #[inline]
     pub(in crate::store) fn row(&self) -> Option<StoredRow> {
         self.interval.row(self.position?, &self.block)
+    }
+
+    #[inline]
+    pub(in crate::store) fn parts(&self) -> Option<RowParts<'_>> {
+        self.interval.parts(self.position?, &self.block)
     }
 
     #[inline]

@@ -212,7 +212,25 @@ fn revision_of(checkpoint: Option<Bytes>) -> u64 {
 }
 
 fn scan(store: &dyn Store, range: KeyRange, at: u64, reverse: bool) -> crate::Result<Rows> {
-    store.scan(range, Revision(at), reverse)?.collect()
+    let mut found = store.scan(range, Revision(at), reverse)?;
+    let mut rows = Rows::new();
+    // By turns handed out and shown where it lies.
+    while let Some(item) = found.next() {
+        rows.push(item?);
+        let shown = found.show_next(&mut |key, row| {
+            let row = Row {
+                value: Bytes::copy_from_slice(row.value),
+                create_revision: row.create_revision,
+                mod_revision: row.mod_revision,
+                version: row.version,
+            };
+            rows.push((Bytes::copy_from_slice(key), row));
+        });
+        if !shown? {
+            break;
+        }
+    }
+    Ok(rows)
 }
 
 fn compact_all(store: &dyn Store, floor: u64) {

@@ -149,6 +149,7 @@ fn figures(figures: &Figures) -> String {
         ("whole clusters down", figures.blackouts),
         ("partitions", figures.partitions),
         ("disk faults", figures.disk_faults),
+        ("nodes whose state rotted", figures.rotted),
         ("processes that ended themselves", figures.ended),
         ("clock jumps", figures.clock_jumps),
         ("changes of members and leader", figures.changes),

@@ -45,14 +45,23 @@ impl Seen<'_> {
     }
 }
 
+/// What was done to a node's disk, beside faults that any disk may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeenDisk {
+    /// It was put back from an old copy: the node may have forgotten what it promised.
+    pub is_old: bool,
+    /// Bits of the node's state have flipped.
+    pub has_rotted: bool,
+}
+
 /// One node after a tick.
 pub struct SeenNode {
     /// Its id.
     pub id: u64,
     /// Which of its processes this is.
     pub life: u64,
-    /// Whether its disk was put back from an old copy: it may have forgotten what it promised.
-    pub has_old_disk: bool,
+    /// What was done to its disk.
+    pub disk: SeenDisk,
     /// Where it stands.
     pub standing: Standing,
     node: Node,
@@ -60,12 +69,12 @@ pub struct SeenNode {
 
 impl SeenNode {
     /// Looks at a running node; `None` if it has no group yet.
-    pub fn look(id: u64, life: u64, has_old_disk: bool, node: Node) -> Option<Self> {
+    pub fn look(id: u64, life: u64, disk: SeenDisk, node: Node) -> Option<Self> {
         let standing = node.standing(GROUP).ok()?;
         Some(Self {
             id,
             life,
-            has_old_disk,
+            disk,
             standing,
             node,
         })

@@ -1,5 +1,5 @@
-//! No node finds its state damaged: in a world nothing rots. A repair would hide what a power cut
-//! has taken.
+//! No node finds its state damaged, if nothing has rotted there. A repair would hide what a power
+//! cut has taken.
 
 use std::collections::BTreeMap;
 
@@ -20,6 +20,9 @@ impl Invariant for NothingIsDamaged {
     fn check(&mut self, seen: &Seen<'_>) -> Result<(), String> {
         for node in seen.nodes {
             if self.asked.insert(node.id, node.life) == Some(node.life) {
+                continue;
+            }
+            if node.disk.has_rotted {
                 continue;
             }
             if let Some(repair) = node.node.status().repairs.first() {

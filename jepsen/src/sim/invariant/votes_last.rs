@@ -20,7 +20,7 @@ impl Invariant for VotesLast {
         for node in seen.nodes {
             let term = node.standing.term.0;
             let led = self.led.entry(node.id).or_default();
-            if node.has_old_disk && !node.standing.leads {
+            if node.disk.is_old && !node.standing.leads {
                 continue;
             }
             if term < *led {

@@ -24,6 +24,7 @@ pub(super) enum Kind {
     Ambush,
     Failpoint,
     OldDisk,
+    Rot,
     RaiseFloor,
     Cut,
     Isolate,
@@ -41,13 +42,14 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 20] = [
+    pub(super) const ALL: [Self; 21] = [
         Self::Kill,
         Self::PowerCut,
         Self::Blackout,
         Self::Ambush,
         Self::Failpoint,
         Self::OldDisk,
+        Self::Rot,
         Self::RaiseFloor,
         Self::Cut,
         Self::Isolate,
@@ -74,6 +76,7 @@ impl Kind {
             | Self::ClockDrift
             | Self::Replace
             | Self::OldDisk
+            | Self::Rot
             | Self::FullDisk
             | Self::RaiseFloor => 30,
             Self::Loss | Self::SyncFails | Self::WritesFail => 20,
@@ -141,6 +144,10 @@ impl Mix {
             Kind::OldDisk => Fault::OldDisk {
                 old: node(),
                 new: spares.next()?,
+            },
+            Kind::Rot => Fault::Rot {
+                node: node(),
+                down_ms: span(2_000),
             },
             Kind::RaiseFloor => Fault::RaiseFloor,
             Kind::ClockDrift => Fault::ClockDrift {

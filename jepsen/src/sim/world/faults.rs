@@ -34,6 +34,7 @@ impl World {
             }
             Fault::RaiseFloor => self.raise_floor(),
             Fault::OldDisk { old, new } => self.copy_disk(*old, *new),
+            Fault::Rot { node, down_ms } => self.rot(*node, *down_ms),
             Fault::Transfer { to } => self.orders.give(Order::Transfer { to: *to }),
             Fault::Replace { old, new } => {
                 let (old, new) = (*old, *new);

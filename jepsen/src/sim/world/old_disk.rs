@@ -21,6 +21,9 @@ const DOWN_MS: u64 = 100;
 const PUT_BACK_AFTER_MS: u64 = 2_000;
 const TRY_AGAIN_MS: u64 = 500;
 
+/// Fewer could not go on without one of them.
+const VOTERS_MIN: usize = 3;
+
 /// Revisions that stay readable when the others are given up.
 const REVISIONS_KEPT: u64 = 20;
 
@@ -62,7 +65,8 @@ impl World {
         }
     }
 
-    /// Whether the others hold all that this node holds, and know of its start.
+    /// Whether the others hold all that this node holds, know of its start, and can go on without
+    /// it.
     fn may_be_old(&self, index: usize) -> bool {
         let machine = &self.machines[index];
         let Some(leader) = self.find(Who::Leader) else {
@@ -85,9 +89,11 @@ impl World {
         let others = members.iter().filter(|id| **id != machine.id);
         let mut others = others.map(|id| nodes.iter().find(|node| node.id == *id));
         known
+            && !self.has_rotten_node()
             && machine.starts_since_copy() >= 2
             && leader != index
             && members.contains(&machine.id)
+            && self.voters().len() >= VOTERS_MIN
             && others.all(|other| other.is_some_and(|other| other.standing.synced.0 >= last))
     }
 
