@@ -39,12 +39,14 @@ const LEVEL_FACTOR: u64 = 10;
 /// How many times the bytes of L0 a merge may write that no bound asks for, only reads do.
 const UNASKED_FACTOR: u64 = 6;
 
-/// What is to be merged although every level is within its bounds: tables with ids below these.
-#[derive(Clone, Copy, Debug)]
+/// What is to be merged although every level is within its bounds. Ids are never used again.
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Asked {
-    /// All the way down.
+    /// What was written up to here goes all the way down,
+    pub(super) whole_until: Revision,
+    /// and is written again there, if the table has an id below this.
     pub(super) whole_before: u64,
-    /// From L0 into L1.
+    /// Tables of L0 with ids below this go into L1.
     pub(super) l0_before: u64,
 }
 
@@ -84,7 +86,7 @@ pub(super) fn pick(
         }
         allowed = allowed.saturating_mul(LEVEL_FACTOR);
     }
-    if let Some(plan) = pick_for_whole(levels, asked.whole_before) {
+    if let Some(plan) = pick_for_whole(levels, asked) {
         return Some(plan);
     }
     let left =
@@ -94,10 +96,14 @@ pub(super) fn pick(
 
 /// The next step of a compaction of the whole store: down to the deepest level, and there each
 /// table once.
-fn pick_for_whole(levels: &Levels, before: u64) -> Option<Plan> {
+fn pick_for_whole(levels: &Levels, asked: Asked) -> Option<Plan> {
     let deepest = (0..LEVELS).rfind(|level| !levels.level(*level).is_empty())?;
     let mut tables = levels.tables();
-    let (level, table) = tables.find(|(_, table)| table.id < before)?;
+    // A table above the deepest level may be new, but hold what is old: a merge has put it there.
+    let (level, table) = tables.find(|(level, table)| {
+        table.properties.revision_min <= asked.whole_until
+            && (*level < deepest || table.id < asked.whole_before)
+    })?;
     Some(if level == 0 {
         Plan::of_l0(levels)
     } else if level < deepest {

@@ -46,10 +46,7 @@ pub struct Lsm {
     changing: Mutex<()>,
     /// Flushed memtables that readers may still hold: none of them shall pay for freeing one.
     retired: Mutex<Vec<Arc<Memtable>>>,
-    /// Tables with ids below this are to be merged into the deepest level; ids are never reused.
-    whole_before: AtomicU64,
-    /// Tables of L0 with ids below this are to be merged into L1.
-    l0_before: AtomicU64,
+    asked: Mutex<Asked>,
     /// The highest revision of which every row is readable.
     written: AtomicU64,
     writing: Mutex<()>,
@@ -113,8 +110,7 @@ impl Lsm {
             current: ArcSwap::from_pointee(recovered.version),
             changing: Mutex::default(),
             retired: Mutex::default(),
-            whole_before: AtomicU64::new(0),
-            l0_before: AtomicU64::new(0),
+            asked: Mutex::default(),
             written: AtomicU64::new(written.unwrap_or(0)),
             writing: Mutex::new(()),
             flushing: Mutex::new(()),
@@ -218,13 +214,6 @@ impl Lsm {
             writer.add(place, row)
         })?;
         writer.map(TableWriter::finish).transpose()
-    }
-
-    fn asked(&self) -> Asked {
-        Asked {
-            whole_before: self.whole_before.load(Ordering::Relaxed),
-            l0_before: self.l0_before.load(Ordering::Relaxed),
-        }
     }
 
     /// Frees the memtables that no reader holds any more.
@@ -552,14 +541,16 @@ impl Store for Lsm {
 
     fn compact_whole(&self) {
         let next_id = self.manifest.lock().state().next_id;
-        self.whole_before.store(next_id, Ordering::Relaxed);
+        let mut asked = self.asked.lock();
+        asked.whole_before = next_id;
+        asked.whole_until = self.readable(Revision(u64::MAX));
     }
 
     fn compact_l0(&self) -> bool {
         let worth_it = Plan::of_l0(&self.version().levels).is_worth_it();
         if worth_it {
             let next_id = self.manifest.lock().state().next_id;
-            self.l0_before.store(next_id, Ordering::Relaxed);
+            self.asked.lock().l0_before = next_id;
         }
         worth_it
     }
@@ -572,7 +563,7 @@ impl Store for Lsm {
         if !Leftovers::find(&version, floor).is_empty() {
             return Some(0);
         }
-        let plan = pick(&version, floor, &self.options, self.asked());
+        let plan = pick(&version, floor, &self.options, *self.asked.lock());
         let plan = plan.unwrap_or_else(|| Plan::of_l0(&version.levels));
         Some(plan.output_bytes_max(&version.levels))
     }
@@ -591,7 +582,7 @@ impl Store for Lsm {
                 self.drop_leftovers(leftovers)?;
                 return Ok(true);
             }
-            let Some(plan) = pick(&version, floor, &self.options, self.asked()) else {
+            let Some(plan) = pick(&version, floor, &self.options, *self.asked.lock()) else {
                 return Ok(false);
             };
             if plan.is_move() {

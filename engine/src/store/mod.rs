@@ -188,8 +188,9 @@ pub trait Store: Debug + Send + Sync {
     /// As [`Store::flush`], and `Corrupt` if a table is damaged.
     fn compact_step(&self, floor: Revision) -> Result<bool>;
 
-    /// Asks for a compaction of all that is in tables now, however small: later steps of
-    /// [`Store::compact_step`] merge it into one level, so that nothing below the floor is left.
+    /// Asks for a compaction of all that is written now, however small: later steps of
+    /// [`Store::compact_step`] merge what is in tables into one level, so that nothing below the
+    /// floor is left.
     fn compact_whole(&self);
 
     /// Asks for a merge of L0 into L1 although it is not due, so that reads have fewer tables to

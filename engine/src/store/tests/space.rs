@@ -83,6 +83,51 @@ fn a_compaction_of_the_whole_store_leaves_one_version_of_each_row() {
 }
 
 #[test]
+fn a_compaction_of_the_whole_store_takes_along_what_it_has_merged_on_the_way() {
+    let env = Env::memory();
+    let options = StoreOptions {
+        memtable_bytes: 1 << 20,
+        table_bytes: 16 << 10,
+        compression: Compression::None,
+        level_base_bytes: 64 << 10,
+        l0_tables: 4,
+        ..StoreOptions::default()
+    };
+    let store = open(&env, options);
+    let mut revision = 0;
+    let mut write = |rows: &mut dyn Iterator<Item = u64>| {
+        revision += 1;
+        let rows: Vec<_> = rows
+            .map(|n| put(&format!("row/{n:05}"), &format!("{revision:0>100}")))
+            .collect();
+        store
+            .write(Revision(revision), &rows, &[])
+            .expect("the store runs");
+        store.freeze(blob(revision));
+        store.flush().expect("the disk works");
+        compact_all(&store, revision);
+        revision
+    };
+    for round in 0..6 {
+        for part in 0..20 {
+            write(&mut (part * 100..part * 100 + 60 + round));
+        }
+    }
+    // It meets every table of L1, so that all of them are written again on the way.
+    let last = write(&mut (0..2_000).step_by(100));
+    let levels = store.stats().levels;
+    let tables: Vec<_> = levels.iter().map(|level| level.tables > 0).collect();
+    assert_eq!(tables[..3], [true; 3], "three levels: {levels:?}");
+    let alive = 20 * 65;
+    store.compact_whole();
+    compact_all(&store, last);
+    let levels = store.stats().levels;
+    assert_eq!(levels.iter().filter(|level| level.tables > 0).count(), 1);
+    let entries: u64 = levels.iter().map(|level| level.entries).sum();
+    assert_eq!(entries, alive, "one version of each: {levels:?}");
+}
+
+#[test]
 fn l0_is_merged_for_reads_alone_if_not_too_much_is_written_for_it() {
     let env = Env::memory();
     let options = StoreOptions {

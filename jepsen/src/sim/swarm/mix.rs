@@ -160,14 +160,7 @@ impl Mix {
                 hold: rng.chance(50),
                 ms: span(5_000),
             },
-            Kind::Split => {
-                let mask = rng.next_u64();
-                Fault::Split {
-                    side: (1..=self.nodes).filter(|id| mask >> id & 1 == 1).collect(),
-                    hold: rng.chance(50),
-                    ms: span(5_000),
-                }
-            }
+            Kind::Split => self.split(rng),
             Kind::Loss => Fault::Loss {
                 per_million: u32::try_from(100 + rng.below(10_000)).unwrap_or(100),
                 ms: span(4_000),
@@ -204,6 +197,16 @@ impl Mix {
 }
 
 impl Mix {
+    /// Into any two sides.
+    fn split(&self, rng: &SeededRng) -> Fault {
+        let mask = rng.next_u64();
+        Fault::Split {
+            side: (1..=self.nodes).filter(|id| mask >> id & 1 == 1).collect(),
+            hold: rng.chance(50),
+            ms: 100 + rng.below(5_000),
+        }
+    }
+
     /// Of a link between two nodes, or between the clients and a node.
     fn cut(&self, rng: &SeededRng) -> Fault {
         let from = rng.below(self.nodes + 1);
