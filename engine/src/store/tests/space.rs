@@ -15,6 +15,15 @@ fn disk_bytes(env: &Env) -> u64 {
     sizes.sum()
 }
 
+/// Writes rows, and makes them a table of their own.
+fn write_table(store: &Lsm, revision: u64, rows: &[RowWrite]) {
+    store
+        .write(Revision(revision), rows, &[])
+        .expect("the store runs");
+    store.freeze(blob(revision));
+    store.flush().expect("the disk works");
+}
+
 /// what a hundred overwrites leave is, after a compaction, at most three times what is alive.
 #[test]
 fn a_hundred_overwrites_leave_at_most_three_times_the_live_rows() {
@@ -59,11 +68,7 @@ fn a_compaction_of_the_whole_store_leaves_one_version_of_each_row() {
         let rows: Vec<_> = (0..9)
             .map(|n| put(&format!("row/{n}"), &format!("{revision}")))
             .collect();
-        store
-            .write(Revision(revision), &rows, &[])
-            .expect("the store runs");
-        store.freeze(blob(revision));
-        store.flush().expect("the disk works");
+        write_table(&store, revision, &rows);
         compact_all(&store, 0);
     }
     let entries = |store: &Lsm| -> u64 {
@@ -100,11 +105,7 @@ fn a_compaction_of_the_whole_store_takes_along_what_it_has_merged_on_the_way() {
         let rows: Vec<_> = rows
             .map(|n| put(&format!("row/{n:05}"), &format!("{revision:0>100}")))
             .collect();
-        store
-            .write(Revision(revision), &rows, &[])
-            .expect("the store runs");
-        store.freeze(blob(revision));
-        store.flush().expect("the disk works");
+        write_table(&store, revision, &rows);
         compact_all(&store, revision);
         revision
     };
@@ -141,11 +142,7 @@ fn l0_is_merged_for_reads_alone_if_not_too_much_is_written_for_it() {
         let rows: Vec<_> = (0..rows)
             .map(|n| put(&format!("row/{n:03}"), &format!("{revision}")))
             .collect();
-        store
-            .write(Revision(revision), &rows, &[])
-            .expect("the store runs");
-        store.freeze(blob(revision));
-        store.flush().expect("the disk works");
+        write_table(&store, revision, &rows);
         compact_all(&store, 0);
     };
     let tables = |level: usize| store.stats().levels[level].tables;
