@@ -22,13 +22,13 @@ pub struct Options {
     pub store: StoreKind,
     /// Size of one Raft log segment, bytes. Default 64 MiB; at least 17 MiB, at most 1 GiB.
     pub log_segment_bytes: u32,
-    /// Recent log entries kept in memory, bytes. Default 16 MiB.
+    /// Recent log entries kept in memory, bytes. Default 8 MiB.
     pub log_tail_bytes: usize,
     /// After this much quiet the log syncs its durable mark, milliseconds. Default 100.
     pub log_idle_mark_ms: u64,
     /// Applied bytes after which a checkpoint begins even if few rows changed. Default 64 MiB.
     pub checkpoint_bytes: u64,
-    /// Rows kept in memory before they are written as a table, bytes. Default 20 MiB; up to three
+    /// Rows kept in memory before they are written as a table, bytes. Default 16 MiB; up to three
     /// times as much while writes come faster than they are written.
     pub memtable_bytes: usize,
     /// Size at which a table below L0 is cut, bytes. Default 16 MiB.
@@ -68,10 +68,10 @@ impl Default for Options {
         Self {
             store: StoreKind::default(),
             log_segment_bytes: 64 * MIB,
-            log_tail_bytes: 16 * MIB as usize,
+            log_tail_bytes: 8 * MIB as usize,
             log_idle_mark_ms: 100,
             checkpoint_bytes: u64::from(64 * MIB),
-            memtable_bytes: 20 * MIB as usize,
+            memtable_bytes: 16 * MIB as usize,
             table_bytes: u64::from(16 * MIB),
             level_base_bytes: u64::from(256 * MIB),
             compression: Compression::default(),

@@ -125,6 +125,26 @@ pub struct ConsumerGroupView {
     pub next: Vec<Option<Offset>>,
 }
 
+/// What a replica holds in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryUse {
+    /// Rows that are in no table yet.
+    pub memtables: Budgeted,
+    /// The cache of rows, which all groups of a node share.
+    pub row_cache: Budgeted,
+    /// The cache of table blocks, which all groups of a node share.
+    pub block_cache: Budgeted,
+}
+
+/// Bytes in use, beside those that are meant to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budgeted {
+    /// Held now.
+    pub bytes: usize,
+    /// Held at most; memtables exceed it by an entry, and twice while the disk is full.
+    pub budget: usize,
+}
+
 /// Where a replica stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplicaView {

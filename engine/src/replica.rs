@@ -24,6 +24,7 @@
 
 mod checkpoints;
 mod jobs;
+mod memory;
 mod note;
 mod read;
 mod repair;

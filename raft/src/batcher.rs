@@ -11,6 +11,7 @@
 //! # Invariants
 //! - Bytes from the queue to the answer are at most `WAITING_BYTES_MAX`, else `Overloaded`.
 //! - Every command is answered: with its outcome, or with the error of its entry.
+//! - Nothing waits behind entries that nobody confirms: a leader without a majority refuses it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,8 +22,8 @@ use engine::limits::{ENTRY_BYTES_MAX, ENTRY_COMMANDS_MAX};
 use engine::segment::Log;
 use openraft::errors::{ClientWriteError, ForwardReason, RaftError};
 use openraft::raft::ClientWriteResponse;
-use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::time::{Instant, sleep};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::error::{Error, Result};
 use crate::group::{Group, fatal};
@@ -139,7 +140,7 @@ impl Queue {
     pub(crate) async fn run(mut self, group: Arc<Group>) {
         let mut next = None;
         loop {
-            let Ok(permit) = Arc::clone(&self.in_flight).acquire_owned().await else {
+            let Some(permit) = self.place(&group, &mut next).await else {
                 return;
             };
             let Some(waiting) = self.take(&mut next).await else {
@@ -153,6 +154,28 @@ impl Queue {
             // The first poll hands the entry to openraft, so that entries keep their order.
             if futures::poll!(&mut entry).is_pending() {
                 tokio::spawn(entry);
+            }
+        }
+    }
+
+    /// A place for one more entry. While there is none for want of a majority, what waits is
+    /// refused: it is in no log yet.
+    async fn place(
+        &mut self,
+        group: &Group,
+        next: &mut Option<Waiting>,
+    ) -> Option<OwnedSemaphorePermit> {
+        loop {
+            let place = Arc::clone(&self.in_flight).acquire_owned();
+            match timeout(group.timings.election_max, place).await {
+                Ok(place) => return place.ok(),
+                Err(_) if group.has_majority() => {}
+                Err(_) => {
+                    while let Some(waiting) = next.take().or_else(|| self.queue.try_recv().ok()) {
+                        let refused = Error::NotLeader { leader: None };
+                        waiting.answer.send(Err(refused)).ok();
+                    }
+                }
             }
         }
     }

@@ -10,6 +10,7 @@ use engine::env::Env;
 use engine::ids::{GroupId, LogIndex, NodeId};
 use engine::replica::{Replica, Shared};
 use engine::segment::Log;
+use openraft::Instant as _;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::Fatal;
 use tokio::sync::{Mutex, watch};
@@ -165,6 +166,18 @@ impl Group {
     pub(crate) fn leads(&self) -> bool {
         let leader = self.raft.metrics().borrow_watched().current_leader;
         leader == Some(self.peers.identity.node)
+    }
+
+    /// Whether a majority has heard this leader within the longest time of an election.
+    pub(crate) fn has_majority(&self) -> bool {
+        let this = self.peers.identity.node;
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let mut voters = metrics.membership_config.membership().voter_ids();
+        let heard = metrics.last_quorum_acked;
+        metrics.current_leader == Some(this)
+            && (voters.all(|voter| voter == this)
+                || heard.is_some_and(|heard| heard.elapsed() < self.timings.election_max))
     }
 
     /// What openraft tells of itself.

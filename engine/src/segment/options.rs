@@ -17,7 +17,7 @@ pub struct LogOptions {
     pub group_commit_bytes_max: usize,
     /// How long the log must be quiet before its durable mark is written alone; 100 ms.
     pub idle_mark_after: Duration,
-    /// Recent entries kept in memory; 16 MiB. Entries that are not synced are always kept.
+    /// Recent entries kept in memory; 8 MiB. Entries that are not synced are always kept.
     pub tail_bytes: usize,
     /// Segments prepared ahead of need; 1.
     pub spare_segments: usize,
@@ -32,7 +32,7 @@ impl Default for LogOptions {
             segment_bytes: 64 * 1024 * 1024,
             group_commit_bytes_max: 4 * 1024 * 1024,
             idle_mark_after: Duration::from_millis(100),
-            tail_bytes: 16 * 1024 * 1024,
+            tail_bytes: 8 * 1024 * 1024,
             spare_segments: 1,
             keep_free_bytes: 0,
         }

@@ -483,6 +483,13 @@ impl Store for Lsm {
         self.current.load().active.bytes()
     }
 
+    fn unflushed_bytes(&self) -> usize {
+        let current = self.current.load();
+        let frozen = current.frozen.iter();
+        let frozen: usize = frozen.map(|frozen| frozen.memtable.bytes()).sum();
+        current.active.bytes() + frozen
+    }
+
     fn stalled(&self) -> bool {
         let current = self.current.load();
         current.frozen.len() >= self.options.frozen_max.max(1)

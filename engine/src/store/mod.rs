@@ -155,6 +155,9 @@ pub trait Store: Debug + Send + Sync {
     /// Bytes in the active memtable: keys, values and an estimate of their overhead.
     fn memtable_bytes(&self) -> usize;
 
+    /// Bytes in all memtables: the active one and those that wait for their flush.
+    fn unflushed_bytes(&self) -> usize;
+
     /// Whether as many frozen memtables wait for a flush, or as many tables for a compaction, as
     /// there may be: the writer should wait before it freezes another memtable.
     fn stalled(&self) -> bool;

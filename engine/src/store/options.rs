@@ -43,14 +43,14 @@ impl StoreOptions {
 impl Default for StoreOptions {
     fn default() -> Self {
         Self {
-            memtable_bytes: 20 << 20,
+            memtable_bytes: 16 << 20,
             table_bytes: 16 << 20,
             block_bytes: Self::BLOCK_BYTES_DEFAULT,
             compression: Compression::default(),
             blob_bytes: 4 << 10,
             level_base_bytes: 256 << 20,
-            l0_tables: 10,
-            l0_stall_tables: 24,
+            l0_tables: 12,
+            l0_stall_tables: 28,
             frozen_max: 2,
         }
     }

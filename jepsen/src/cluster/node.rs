@@ -26,6 +26,8 @@ pub struct Node {
     /// How its program is called.
     command: Vec<OsString>,
     trace: PathBuf,
+    /// The words before those of its program in the newest process.
+    wrapper: Vec<OsString>,
     process: Option<Child>,
 }
 
@@ -37,6 +39,7 @@ impl Node {
             machine,
             command,
             trace,
+            wrapper: Vec::new(),
             process: None,
         }
     }
@@ -86,7 +89,13 @@ impl Node {
         let process =
             started.with_context(|| format!("start node {} as {}", self.id, program.display()))?;
         self.process = Some(process);
+        wrapper.clone_into(&mut self.wrapper);
         Ok(())
+    }
+
+    /// Whether it has a process, which was started by this program.
+    pub fn runs_under(&self, wrapper: &[OsString]) -> bool {
+        self.process.is_some() && self.wrapper == wrapper
     }
 
     /// `kill -9`, and waits until the process is gone.

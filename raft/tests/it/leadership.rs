@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::command::Outcome;
-use engine_raft::Error;
+use engine::ids::NodeId;
+use engine_raft::{Error, Timings};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::cluster::{Cluster, GROUP, PATIENCE, Setup, decide, patient, put, read, read_local};
 
@@ -127,5 +128,52 @@ async fn without_a_quorum_nothing_is_decided_or_read() {
     );
     let error = alone.read_barrier(GROUP).await;
     assert!(matches!(error, Err(Error::NoQuorum)), "{error:?}");
+    cluster.stop_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_without_a_majority_refuses_what_waits_behind_its_entries() {
+    const PROPOSED: usize = 12;
+    /// Of a leader, in entries.
+    const IN_FLIGHT_MAX: usize = 4;
+
+    let setup = Setup {
+        timings: Timings {
+            request: PATIENCE,
+            ..patient()
+        },
+        ..Setup::default()
+    };
+    let mut cluster = Cluster::found(3, &setup).await;
+    let leader = cluster.leader(GROUP).await.clone();
+    let old = leader.status().node;
+    for id in (1..=3).map(NodeId).filter(|id| *id != old) {
+        cluster.stop(id).await;
+    }
+    let last_log = || leader.status().groups[0].last_log;
+    let mut proposed = JoinSet::new();
+    for number in 0..PROPOSED {
+        let before = last_log();
+        let proposer = leader.clone();
+        let command = put(&number.to_string(), "value");
+        proposed.spawn(async move { proposer.propose(GROUP, command).await });
+        // An entry each, as long as entries are taken.
+        let taken = async {
+            while last_log() == before {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(Duration::from_millis(50), taken).await.ok();
+    }
+    // Those that became entries may happen yet, so they wait; the others hear that nothing was done.
+    for _ in IN_FLIGHT_MAX..PROPOSED {
+        let answer = timeout(PATIENCE / 2, proposed.join_next()).await;
+        let answer = answer.expect("nobody waits behind entries that nobody confirms");
+        let answer = answer.expect("more were proposed").expect("no panic");
+        assert!(
+            matches!(answer, Err(Error::NotLeader { leader: None })),
+            "{answer:?}"
+        );
+    }
     cluster.stop_all().await;
 }

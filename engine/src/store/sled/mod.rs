@@ -217,6 +217,10 @@ impl Store for SledStore {
         self.lsm.memtable_bytes()
     }
 
+    fn unflushed_bytes(&self) -> usize {
+        self.lsm.unflushed_bytes()
+    }
+
     fn stalled(&self) -> bool {
         self.lsm.stalled()
     }

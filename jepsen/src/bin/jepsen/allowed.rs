@@ -56,6 +56,7 @@ pub(crate) struct Allowed {
     net: Option<String>,
     disks: Option<String>,
     clocks: Option<String>,
+    wall_clocks: Option<String>,
 }
 
 impl Allowed {
@@ -66,7 +67,8 @@ impl Allowed {
             return Self {
                 net: outside.clone(),
                 disks: outside.clone(),
-                clocks: outside,
+                clocks: outside.clone(),
+                wall_clocks: outside,
             };
         }
         // It worked when it was tried; without it nothing can be reached, which will be told.
@@ -77,6 +79,7 @@ impl Allowed {
             net: why(probe::net()),
             disks: why(probe::disks(place)),
             clocks: why(probe::clocks()),
+            wall_clocks: why(probe::wall_clocks(place)),
         }
     }
 
@@ -87,6 +90,7 @@ impl Allowed {
             Need::Net => self.net.as_deref(),
             Need::Disks => self.disks.as_deref(),
             Need::Clocks => self.clocks.as_deref(),
+            Need::WallClocks => self.wall_clocks.as_deref(),
         }
     }
 

@@ -90,6 +90,7 @@ Names of --nemesis:
   partition, wire                        in full with network namespaces and taps
   power, full, stall, rot                need loop devices and mounts
   clock                                  needs time namespaces
+  skew                                   needs libfaketime
 What is not allowed here is left out, and the report says so. Without taps, relays on the
 loopback interface stand in: a node hears nobody, or hears late.
 

@@ -1,5 +1,5 @@
 //! A node starts again in a time namespace of its own, where its monotonic clock shows another
-//! time than before. The wall clock has no namespaces in Linux: it is left to the simulator.
+//! time than before. The wall clock has no namespaces in Linux: [`skew`](super::skew) moves it.
 
 use std::ffi::OsString;
 

@@ -12,6 +12,7 @@ mod pause;
 mod power;
 mod restart;
 pub(super) mod rot;
+pub(super) mod skew;
 pub(super) mod stall;
 mod wire;
 
@@ -44,6 +45,8 @@ pub enum Nemesis {
     Rot,
     /// A node starts again with its monotonic clock elsewhere.
     Clock,
+    /// A node's wall clock shows another time, from its start on or by a jump.
+    Skew,
     /// A node is removed for good, and an empty one takes its place.
     Members,
 }
@@ -59,11 +62,13 @@ pub enum Need {
     Disks,
     /// Time namespaces.
     Clocks,
+    /// The library libfaketime.
+    WallClocks,
 }
 
 impl Nemesis {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Kill,
         Self::Pause,
         Self::Restart,
@@ -74,6 +79,7 @@ impl Nemesis {
         Self::Stall,
         Self::Rot,
         Self::Clock,
+        Self::Skew,
         Self::Members,
     ];
 
@@ -84,6 +90,7 @@ impl Nemesis {
             Self::Partition | Self::Wire => Need::Net,
             Self::Power | Self::Full | Self::Stall | Self::Rot => Need::Disks,
             Self::Clock => Need::Clocks,
+            Self::Skew => Need::WallClocks,
         }
     }
 
@@ -100,6 +107,7 @@ impl Nemesis {
             Self::Stall => stall::strike(field),
             Self::Rot => rot::strike(field),
             Self::Clock => clock::strike(field),
+            Self::Skew => skew::strike(field),
             Self::Members => members::strike(field).await,
         }
     }
@@ -118,6 +126,7 @@ impl fmt::Display for Nemesis {
             Self::Stall => "stall",
             Self::Rot => "rot",
             Self::Clock => "clock",
+            Self::Skew => "skew",
             Self::Members => "members",
         })
     }

@@ -19,6 +19,7 @@ mod votes_last;
 use std::collections::BTreeMap;
 
 use engine::ids::{GroupId, LogId, LogIndex};
+use engine::query::MemoryUse;
 use engine_raft::{Node, Standing};
 
 use crate::history::Op;
@@ -83,6 +84,12 @@ impl SeenNode {
     /// The id of an entry in its log, if it is there.
     pub fn log_id_at(&self, index: u64) -> Option<LogId> {
         self.node.log_id_at(GROUP, LogIndex(index))
+    }
+
+    /// What its state holds in memory; `None` if it has stopped.
+    fn memory(&self) -> Option<MemoryUse> {
+        let replica = self.node.replica(GROUP).ok()?;
+        Some(replica.memory())
     }
 
     /// The index of its last committed entry.
