@@ -47,7 +47,7 @@ async fn what_was_acknowledged_survives_the_leader_and_a_restart_of_all() {
 
     cluster.stop_all().await;
     for id in 1..=3 {
-        cluster.start(engine::ids::NodeId(id)).await;
+        cluster.start(NodeId(id)).await;
     }
     for running in cluster.running.values() {
         let first = read(&running.node, GROUP, "0/0").await;
@@ -92,7 +92,7 @@ async fn leadership_is_handed_over_on_request() {
         .expect("the follower takes over");
     let wait = async {
         while cluster.leader(GROUP).await.status().node != next {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            sleep(Duration::from_millis(10)).await;
         }
     };
     timeout(PATIENCE, wait).await.expect("the new leader leads");
@@ -103,7 +103,7 @@ async fn leadership_is_handed_over_on_request() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_quorum_nothing_is_decided_or_read() {
     let setup = Setup {
-        timings: engine_raft::Timings {
+        timings: Timings {
             request: Duration::from_secs(2),
             ..patient()
         },
@@ -113,8 +113,8 @@ async fn without_a_quorum_nothing_is_decided_or_read() {
     cluster.write(GROUP, "key", "before").await;
     let leader = cluster.leader(GROUP).await.status().node;
     for id in 1..=3 {
-        if engine::ids::NodeId(id) != leader {
-            cluster.stop(engine::ids::NodeId(id)).await;
+        if NodeId(id) != leader {
+            cluster.stop(NodeId(id)).await;
         }
     }
     let alone = cluster.node(leader);
