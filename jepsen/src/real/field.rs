@@ -158,6 +158,11 @@ impl Field {
         Ok(())
     }
 
+    /// Whether this one is frozen.
+    pub fn is_paused(&self, node: u64) -> bool {
+        self.paused.contains(&node)
+    }
+
     /// Freezes these.
     pub fn pause(&mut self, nodes: &[u64]) -> Result<()> {
         for node in nodes {

@@ -13,9 +13,14 @@ const ANSWER_MAX: Duration = Duration::from_secs(5);
 pub(super) async fn strike(field: &mut Field) -> Result<String> {
     let nodes = field.pick(usize::MAX);
     for id in &nodes {
+        // A frozen node hears nobody, and a starved one may not end in time: both are killed, which
+        // is a fault like others.
+        let is_deaf = field.is_paused(*id);
+        if is_deaf {
+            field.kill(&[*id])?;
+        }
         let node = field.cluster.node_mut(*id)?;
-        // A frozen or starved node may have to be killed instead, which is a fault like others.
-        if node.stop(STOP_MAX).await.is_err() {
+        if is_deaf || node.stop(STOP_MAX).await.is_err() {
             field.count("nodes that had to be killed instead of stopped", 1);
         }
         let node = field.cluster.node_mut(*id)?;
