@@ -62,24 +62,25 @@ pub(crate) struct Allowed {
 impl Allowed {
     /// Tries everything once, in namespaces of our own or not.
     pub(crate) fn probe(inside: bool, place: &Path) -> Self {
+        let why = |tried: Result<()>| tried.err().map(|error| format!("{error:#}"));
+        let wall_clocks = why(probe::wall_clocks(place));
         if !inside {
             let outside = Some("namespaces are not allowed here".to_owned());
             return Self {
                 net: outside.clone(),
                 disks: outside.clone(),
-                clocks: outside.clone(),
-                wall_clocks: outside,
+                clocks: outside,
+                wall_clocks,
             };
         }
         // It worked when it was tried; without it nothing can be reached, which will be told.
         let [program, words @ ..] = LOOPBACK_UP;
         let _told = Command::new(program).args(words).output();
-        let why = |tried: Result<()>| tried.err().map(|error| format!("{error:#}"));
         Self {
             net: why(probe::net()),
             disks: why(probe::disks(place)),
             clocks: why(probe::clocks()),
-            wall_clocks: why(probe::wall_clocks(place)),
+            wall_clocks,
         }
     }
 
