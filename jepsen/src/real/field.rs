@@ -49,7 +49,7 @@ pub struct Field {
     pub alarms: Vec<String>,
     /// By node: the number of its machine.
     machines: BTreeMap<u64, u64>,
-    paused: BTreeSet<u64>,
+    pub(super) paused: BTreeSet<u64>,
     unpowered: BTreeSet<u64>,
     /// Nodes whose files were damaged on purpose, and which.
     pub(super) rotten: BTreeMap<u64, Rot>,
@@ -156,11 +156,6 @@ impl Field {
             self.paused.remove(node);
         }
         Ok(())
-    }
-
-    /// Whether this one is frozen.
-    pub fn is_paused(&self, node: u64) -> bool {
-        self.paused.contains(&node)
     }
 
     /// Freezes these.

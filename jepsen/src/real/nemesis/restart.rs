@@ -15,7 +15,7 @@ pub(super) async fn strike(field: &mut Field) -> Result<String> {
     for id in &nodes {
         // A frozen node hears nobody, and a starved one may not end in time: both are killed, which
         // is a fault like others.
-        let is_deaf = field.is_paused(*id);
+        let is_deaf = field.paused.contains(id);
         if is_deaf {
             field.kill(&[*id])?;
         }
