@@ -109,6 +109,10 @@ impl Swarm {
     }
 }
 
+fn writes_wherever_the_leader_is(part: &Part) -> bool {
+    part.node.is_none() && !matches!(part.role, Role::Reader | Role::Cached)
+}
+
 /// A writer of each kind, readers at each node that stay there whoever leads, and some more
 /// clients of any kind.
 fn parts(rng: &SeededRng, nodes: u64) -> Vec<Part> {
@@ -126,6 +130,10 @@ fn parts(rng: &SeededRng, nodes: u64) -> Vec<Part> {
             ..Part::new(role)
         })
         .collect();
+    // Nodes may be gone for good, and somebody must show that the others still take writes.
+    if !parts.iter().any(writes_wherever_the_leader_is) {
+        parts[0].node = None;
+    }
     let readers = [Some(Role::Reader), rng.chance(50).then_some(Role::Cached)];
     for role in readers.into_iter().flatten() {
         parts.extend((0..nodes).map(|node| Part {
@@ -185,6 +193,17 @@ mod tests {
         let draw = |seed| Swarm::draw(seed, FAULTS_DEFAULT);
         assert_eq!(draw(3).schedule, draw(3).schedule);
         assert_ne!(draw(3).schedule, draw(4).schedule);
+    }
+
+    #[test]
+    fn somebody_who_writes_follows_the_leader() {
+        for seed in 0..500 {
+            let parts = Swarm::draw(seed, FAULTS_DEFAULT).parts;
+            assert!(
+                parts.iter().any(writes_wherever_the_leader_is),
+                "{seed}: {parts:?}"
+            );
+        }
     }
 
     #[test]
