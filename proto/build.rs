@@ -3,8 +3,17 @@
 use std::path::PathBuf;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let files = ["common", "commit", "kv", "topics", "log", "cluster", "peer"]
-        .map(|name| format!("proto/engine/v1/{name}.proto"));
+    let files = [
+        "common",
+        "commit",
+        "kv",
+        "keyspaces",
+        "topics",
+        "log",
+        "cluster",
+        "peer",
+    ]
+    .map(|name| format!("proto/engine/v1/{name}.proto"));
     println!("cargo:rerun-if-changed=proto");
     let descriptors = protox::compile(&files, ["proto"])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?).join("engine.v1.bin");

@@ -70,7 +70,7 @@ impl Workload {
 
 /// Makes keyspace and topic, if they are not there.
 pub async fn prepare(client: &Client, arguments: &Arguments) -> Result<()> {
-    there(client.kv().create_keyspace(KEYSPACE).await).context("make the keyspace")?;
+    there(client.keyspaces().create(KEYSPACE).await).context("make the keyspace")?;
     there(client.topics().create(TOPIC, arguments.partitions).await).context("make the topic")
 }
 

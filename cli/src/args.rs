@@ -1,6 +1,9 @@
 //! Every command, its arguments, its help.
 
+mod commit;
 mod inspect;
+mod keyspace;
+mod typed;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,7 +15,12 @@ use crate::endpoints::DATA_DEFAULT;
 use crate::exit_code;
 use crate::output::Format;
 
+pub(crate) use commit::CommitArgs;
 pub(crate) use inspect::{InspectCommand, LookArgs};
+pub(crate) use keyspace::{KeyspaceArgs, KeyspaceCommand};
+pub(crate) use typed::{
+    ExpiryArgs, HashCommand, MembersArgs, NumberArgs, SetCommand, TypedCommand,
+};
 
 /// Rows, messages and clusters of engine, from the command line
 #[derive(Debug, Parser)]
@@ -68,7 +76,7 @@ pub(crate) struct Common {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Rows: put, get, del, cas, count, scan, import
+    /// Rows: put, get, del, cas, count, scan, import; numbers, sets and hashes
     #[command(subcommand)]
     Kv(KvCommand),
     /// Keyspaces: the named sets that rows live in
@@ -121,7 +129,8 @@ pub(crate) enum KvCommand {
     #[command(after_help = "\
 Examples:
   engine-cli kv put order-17 '{\"state\":\"new\"}' --keyspace orders
-  engine-cli kv put logo - --keyspace files < logo.svg")]
+  engine-cli kv put logo - --keyspace files < logo.svg
+  engine-cli kv put session-9 alice --keyspace sessions --ttl 1h")]
     Put {
         /// The row's key
         key: String,
@@ -129,6 +138,8 @@ Examples:
         value: String,
         #[command(flatten)]
         at: InKeyspace,
+        #[command(flatten)]
+        expiry: ExpiryArgs,
     },
 
     /// Print a row's value; exit code 3 if it is not there
@@ -204,6 +215,10 @@ Examples:
   engine-cli kv scan --keyspace packages --cursor CURSOR     the next page, as of the same moment")]
     Scan(ScanArgs),
 
+    /// Numbers, sets, hashes, ends
+    #[command(flatten)]
+    Typed(TypedCommand),
+
     /// Store each line of a JSON Lines file as a row
     #[command(after_help = "\
 The key is a field of the record; the value is the whole line. The keyspace is made if it is
@@ -266,25 +281,6 @@ pub(crate) struct ConditionArgs {
     /// Only if the row is there
     #[arg(long)]
     pub(crate) if_exists: bool,
-}
-
-// ---- keyspace ----
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum KeyspaceCommand {
-    /// Make a keyspace
-    #[command(after_help = "\
-Example:
-  engine-cli keyspace create orders")]
-    Create {
-        /// Its name: letters, digits, '-', '_' and '.'
-        name: String,
-    },
-    /// Print the names of all keyspaces
-    #[command(after_help = "\
-Example:
-  engine-cli keyspace ls")]
-    Ls,
 }
 
 // ---- topic ----
@@ -369,42 +365,6 @@ pub(crate) struct ConsumeArgs {
     /// Wait for more messages instead of ending
     #[arg(long)]
     pub(crate) follow: bool,
-}
-
-// ---- commit ----
-
-/// One atomic commit from a JSON document: all of it, or nothing if a guard does not hold
-#[derive(Args, Debug)]
-#[command(after_help = "\
-The document; unknown fields are refused, and both lists may be left out:
-
-  {
-    \"guards\": [
-      {\"absent\":      {\"keyspace\": \"orders\", \"key\": \"order-17\"}},
-      {\"exists\":      {\"keyspace\": \"customers\", \"key\": \"c-5\"}},
-      {\"revision_is\": {\"keyspace\": \"stock\", \"key\": \"s-1\", \"revision\": 41}},
-      {\"value_is\":    {\"keyspace\": \"stock\", \"key\": \"s-2\", \"value\": \"7\"}}
-    ],
-    \"ops\": [
-      {\"put\":     {\"keyspace\": \"orders\", \"key\": \"order-17\", \"value\": {\"state\": \"new\"}}},
-      {\"delete\":  {\"keyspace\": \"carts\", \"key\": \"c-5\"}},
-      {\"delete_prefix\": {\"keyspace\": \"carts\", \"prefix\": \"c-5/\"}},
-      {\"publish\": {\"topic\": \"order-events\", \"key\": \"order-17\", \"value\": \"created\",
-                   \"headers\": [{\"name\": \"trace\", \"value\": \"9f2\"}]}},
-      {\"commit_offset\": {\"topic\": \"carts\", \"partition\": 0, \"consumer_group\": \"shop\", \"next\": 8}}
-    ]
-  }
-
-A value that is a JSON text is stored as that text, any other value as its JSON. 'publish' may
-also name a 'partition' and may go without a 'key'. Exit code 3 if a guard did not hold.
-
-Examples:
-  engine-cli commit -f order.json
-  jq -n '{ops: [{put: {keyspace: \"k\", key: \"a\", value: \"1\"}}]}' | engine-cli commit -f -")]
-pub(crate) struct CommitArgs {
-    /// The document's file; '-' is stdin
-    #[arg(long, short, value_name = "FILE")]
-    pub(crate) file: PathBuf,
 }
 
 // ---- cluster ----

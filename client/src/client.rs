@@ -11,6 +11,7 @@ use crate::call::{Calls, Kind};
 use crate::cluster::Cluster;
 use crate::consumer::{Consumer, ConsumerOptions};
 use crate::error::Result;
+use crate::keyspaces::Keyspaces;
 use crate::kv::Kv;
 use crate::leader::Leader;
 use crate::log::Log;
@@ -105,6 +106,11 @@ impl Client {
     /// Rows.
     pub fn kv(&self) -> Kv {
         Kv::new(Arc::clone(&self.calls))
+    }
+
+    /// Keyspaces: making, changing, listing and dropping.
+    pub fn keyspaces(&self) -> Keyspaces {
+        Keyspaces::new(Arc::clone(&self.calls))
     }
 
     /// Topics: making and looking.

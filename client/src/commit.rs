@@ -7,6 +7,7 @@ use engine_proto::v1::commit_client::CommitClient;
 use crate::call::{Calls, Kind, service};
 use crate::client::Client;
 use crate::error::{Error, Result};
+use crate::expiry::Expiry;
 
 /// A commit in the making: guards and ops, done together or not at all.
 ///
@@ -93,6 +94,28 @@ pub enum OpResult {
     },
     /// A range of rows is empty; how many there were is not counted.
     RangeDeleted,
+    /// A number was changed, or left as it was.
+    Number {
+        /// What it is now.
+        value: i64,
+    },
+    /// Bytes were added.
+    Appended {
+        /// How long the value is now.
+        len: u64,
+    },
+    /// A row's end was said anew.
+    Expires {
+        /// Whether the row was there.
+        existed: bool,
+    },
+    /// A set or hash was changed.
+    Members {
+        /// How many members or fields came or went.
+        changed: u64,
+        /// How many there are now.
+        count: u64,
+    },
     /// A publish: where the message stands.
     Published {
         /// The partition.
@@ -117,15 +140,7 @@ impl Commit {
         key: impl Into<Bytes>,
         value: impl Into<Bytes>,
     ) -> Self {
-        let (row, value) = (row(keyspace, key), value.into());
-        let bytes = row.key.len() + value.len();
-        self.op(
-            bytes,
-            pb::op::Op::Put(pb::PutOp {
-                row: Some(row),
-                value,
-            }),
-        )
+        self.put_with(keyspace, key, value, Expiry::Default)
     }
 
     /// Removes a row; one that is not there is no error.
@@ -296,7 +311,7 @@ impl Commit {
         }
     }
 
-    fn op(mut self, bytes: usize, op: pb::op::Op) -> Self {
+    pub(crate) fn op(mut self, bytes: usize, op: pb::op::Op) -> Self {
         self.bytes += bytes;
         self.ops.push(pb::Op { op: Some(op) });
         self
@@ -350,6 +365,13 @@ pub(crate) fn committed(answer: pb::CommitResponse) -> Result<Guarded<Committed>
             }),
             Some(pb::op_result::Result::OffsetCommitted(_)) => Ok(OpResult::OffsetCommitted),
             Some(pb::op_result::Result::RangeDeleted(_)) => Ok(OpResult::RangeDeleted),
+            Some(pb::op_result::Result::Number(value)) => Ok(OpResult::Number { value }),
+            Some(pb::op_result::Result::AppendedLen(len)) => Ok(OpResult::Appended { len }),
+            Some(pb::op_result::Result::Expires(existed)) => Ok(OpResult::Expires { existed }),
+            Some(pb::op_result::Result::Members(members)) => Ok(OpResult::Members {
+                changed: members.changed,
+                count: members.count,
+            }),
             None => Err(Error::bad_answer("an op's result is missing")),
         })
         .collect::<Result<_>>()?;

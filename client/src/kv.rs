@@ -9,13 +9,14 @@ use engine_proto::v1::kv_client::KvClient;
 use crate::call::{Calls, Kind, service};
 use crate::commit::{Condition, Guarded, guard_failed, revision, row};
 use crate::error::Result;
+use crate::expiry::Expiry;
 
-pub use engine_proto::v1::Row;
+pub use engine_proto::v1::{Row, RowKind};
 
 /// Calls about rows; from [`Client::kv`](crate::Client::kv).
 #[derive(Clone, Debug)]
 pub struct Kv {
-    calls: Arc<Calls>,
+    pub(crate) calls: Arc<Calls>,
 }
 
 /// At which moment, and how fresh, a read is.
@@ -256,7 +257,22 @@ impl Kv {
         key: impl Into<Bytes>,
         value: impl Into<Bytes>,
     ) -> Result<Written> {
-        let request = put_request(row(keyspace, key), value.into(), None);
+        self.put_with(keyspace, key, value, Expiry::Default).await
+    }
+
+    /// Writes a row that ends.
+    ///
+    /// # Errors
+    /// As for [`put`](Self::put); `EXPIRY_IN_THE_PAST`.
+    pub async fn put_with(
+        &self,
+        keyspace: impl Into<String>,
+        key: impl Into<Bytes>,
+        value: impl Into<Bytes>,
+        expiry: Expiry,
+    ) -> Result<Written> {
+        let mut request = put_request(row(keyspace, key), value.into(), None);
+        request.expiry = expiry.wire();
         match self.send_put(request).await? {
             Guarded::Done(written) => Ok(written),
             Guarded::Failed(_) => Err(unasked_guard()),
@@ -324,44 +340,6 @@ impl Kv {
     ) -> Result<Guarded<Removed>> {
         self.send_delete(row(keyspace, key), Some(row_guard(condition)))
             .await
-    }
-
-    /// Makes a keyspace.
-    ///
-    /// # Errors
-    /// `KEYSPACE_EXISTS`, `NAME_INVALID`, and those of every call.
-    pub async fn create_keyspace(&self, name: impl Into<String>) -> Result<()> {
-        let name = name.into();
-        self.calls
-            .call(Kind::ADMIN, |attempt| {
-                let request = pb::CreateKeyspaceRequest {
-                    name: name.clone(),
-                    group: 0,
-                };
-                async move {
-                    service!(KvClient, attempt)
-                        .create_keyspace(attempt.message(request))
-                        .await
-                }
-            })
-            .await?;
-        Ok(())
-    }
-
-    /// The names of all keyspaces, sorted.
-    ///
-    /// # Errors
-    /// Those of every call.
-    pub async fn keyspaces(&self) -> Result<Vec<String>> {
-        let answer = self
-            .calls
-            .call(Kind::READ, |attempt| async move {
-                service!(KvClient, attempt)
-                    .list_keyspaces(attempt.message(pb::ListKeyspacesRequest { group: 0 }))
-                    .await
-            })
-            .await?;
-        Ok(answer.names)
     }
 
     async fn send_put(&self, request: pb::PutRequest) -> Result<Guarded<Written>> {
@@ -435,6 +413,7 @@ fn put_request(row: pb::RowRef, value: Bytes, guard: Option<pb::RowGuard>) -> pb
         value,
         guard,
         group: 0,
+        expiry: None,
     }
 }
 

@@ -13,7 +13,7 @@
 //!
 //! // Rows: ordered keys with versions, in keyspaces.
 //! let kv = client.kv();
-//! kv.create_keyspace("orders").await?;
+//! client.keyspaces().create("orders").await?;
 //! let written = kv.put("orders", "order-17", r#"{"state":"new"}"#).await?;
 //! assert_eq!(written.version, 1);
 //! let row = kv.get("orders", "order-17").await?.expect("it was put just now");
@@ -61,12 +61,15 @@
 //! # Not here
 //! What the words mean on disk (`engine`), and how nodes agree (`engine-raft`).
 
+mod batch;
 mod call;
 mod client;
 mod cluster;
 mod commit;
 mod consumer;
 mod error;
+mod expiry;
+mod keyspaces;
 mod kv;
 mod leader;
 mod log;
@@ -74,10 +77,12 @@ mod pipeline;
 mod retry;
 mod session;
 mod topics;
+mod typed;
 
 #[doc(hidden)]
 pub mod planted;
 
+pub use batch::Batch;
 pub use client::{Client, ClientOptions};
 pub use cluster::{
     Cluster, DiskStatus, GroupStatus, Member, NodeAnswer, NodeMetrics, NodeStatus, RepairStatus,
@@ -85,8 +90,11 @@ pub use cluster::{
 pub use commit::{Commit, Committed, Condition, GuardFailed, Guarded, OpResult};
 pub use consumer::{Consumer, ConsumerOptions, Record, Start};
 pub use error::{Certainty, Error, Result, reason};
-pub use kv::{Counted, Kv, Looked, Page, ReadOptions, Removed, Row, Scan, Written};
+pub use expiry::Expiry;
+pub use keyspaces::{Keyspace, KeyspaceOptions, Keyspaces};
+pub use kv::{Counted, Kv, Looked, Page, ReadOptions, Removed, Row, RowKind, Scan, Written};
 pub use log::{Fetch, Fetched, Header, Log, Message, NewMessage, Produced, Published};
 pub use pipeline::{Pending, Pipeline, PipelineOptions};
 pub use tonic::Code;
 pub use topics::{ConsumerGroup, Partition, PartitionProgress, Topic, Topics};
+pub use typed::{MembersChanged, MembersPage, MembersScan, NumberChange};

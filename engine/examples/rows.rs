@@ -20,10 +20,7 @@ pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
     // When a commit returns, it is on the disk: a power cut loses nothing of it.
     let put = |key: &str, value: &str| {
         engine.commit(Commit {
-            ops: vec![Op::Put {
-                row: row(key),
-                value: value.to_owned().into(),
-            }],
+            ops: vec![Op::put(row(key), value.to_owned().into())],
             ..Commit::default()
         })
     };

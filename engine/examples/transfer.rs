@@ -24,10 +24,7 @@ fn transfer(engine: &Engine, amount: i64) -> Result<Outcome, Box<dyn std::error:
     };
     let (payer, seen) = read("payer")?;
     let (payee, _) = read("payee")?;
-    let put = |name: &str, balance: i64| Op::Put {
-        row: account(name),
-        value: balance.to_string().into(),
-    };
+    let put = |name: &str, balance: i64| Op::put(account(name), balance.to_string().into());
     Ok(engine.commit(Commit {
         guards: vec![Guard::RevisionIs(account("payer"), seen)],
         ops: vec![
@@ -54,10 +51,7 @@ pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
         name: "statements".into(),
         partitions: 4,
     })?;
-    let opening = ["payer", "payee"].map(|name| Op::Put {
-        row: account(name),
-        value: "100".into(),
-    });
+    let opening = ["payer", "payee"].map(|name| Op::put(account(name), "100".into()));
     engine.commit(Commit {
         ops: opening.to_vec(),
         ..Commit::default()

@@ -69,6 +69,12 @@ impl Encoder {
         self
     }
 
+    /// Eight bytes, two's complement.
+    pub fn i64(&mut self, value: i64) -> &mut Self {
+        self.out.extend_from_slice(&value.to_le_bytes());
+        self
+    }
+
     /// One byte, 0 or 1.
     pub fn bool(&mut self, value: bool) -> &mut Self {
         self.u8(u8::from(value))
@@ -197,6 +203,11 @@ impl Decoder {
     /// Eight bytes.
     pub fn u64(&mut self, field: &'static str) -> Result<u64, DecodeError> {
         Ok(u64::from_le_bytes(self.array(field)?))
+    }
+
+    /// Eight bytes, two's complement.
+    pub fn i64(&mut self, field: &'static str) -> Result<i64, DecodeError> {
+        Ok(i64::from_le_bytes(self.array(field)?))
     }
 
     /// One byte, 0 or 1.

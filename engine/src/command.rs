@@ -57,6 +57,20 @@ pub enum Command {
     CreateKeyspace {
         /// Its name.
         name: String,
+        /// How it treats its rows.
+        options: KeyspaceOptions,
+    },
+    /// Changes how a keyspace treats its rows from now on; those that are there keep their ends.
+    AlterKeyspace {
+        /// Its name.
+        name: String,
+        /// How it treats its rows.
+        options: KeyspaceOptions,
+    },
+    /// Removes a keyspace with all its rows; not the default one.
+    DropKeyspace {
+        /// Its name.
+        name: String,
     },
     /// Makes a topic. An existing one is [`Refusal::TopicExists`].
     CreateTopic {
@@ -65,7 +79,8 @@ pub enum Command {
         /// How many partitions it has for now and ever.
         partitions: u32,
     },
-    /// Lets time pass: expires idle sessions, a bounded number at a time.
+    /// Lets time pass: forgets idle sessions and removes rows that have ended, a bounded number
+    /// at a time.
     Tick,
     /// A node announces a start on its disk.
     NodeStarted {
@@ -82,18 +97,28 @@ pub enum Command {
 }
 
 impl Command {
+    /// How much work it is: guards, ops, and members and fields of sets and hashes.
+    pub fn weight(&self) -> usize {
+        match self {
+            Self::Commit(commit) => {
+                commit.guards.len() + commit.ops.iter().map(Op::weight).sum::<usize>()
+            }
+            _ => 1,
+        }
+    }
+
     /// Whether the state may be larger afterwards. What is not may pass even on a full disk:
     /// it removes something, or is small, bounded, and needed in order to remove something.
     pub fn grows_state(&self) -> bool {
         match self {
-            Self::Commit(commit) => commit
-                .ops
-                .iter()
-                .any(|op| matches!(op, Op::Put { .. } | Op::Publish { .. })),
-            Self::CreateKeyspace { .. } | Self::CreateTopic { .. } => true,
+            Self::Commit(commit) => commit.ops.iter().any(Op::grows_state),
+            Self::CreateKeyspace { .. } | Self::AlterKeyspace { .. } | Self::CreateTopic { .. } => {
+                true
+            }
             // A client deletes within a session; their number is limited.
             Self::OpenSession
             | Self::CloseSession { .. }
+            | Self::DropKeyspace { .. }
             | Self::Tick
             | Self::NodeStarted { .. }
             | Self::RaiseFloor { .. } => false,
@@ -145,15 +170,115 @@ pub struct RowRef {
     pub key: Bytes,
 }
 
+/// How a keyspace treats its rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyspaceOptions {
+    /// When rows end whose writers do not say it, in milliseconds after they are written;
+    /// `None` for never. 1 to [`limits::TTL_MS_MAX`](crate::limits::TTL_MS_MAX).
+    pub default_ttl_ms: Option<u64>,
+}
+
+/// When a row ends: it is hidden from then on, and removed soon after.
+///
+/// Time is that of the entry: the leader's clock, which never goes back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Expiry {
+    /// A put follows the keyspace's default; an op that changes a value keeps the end it has, and
+    /// gives a new row the default.
+    #[default]
+    Default,
+    /// Never, whatever the keyspace says.
+    Never,
+    /// Keeps the end of a row that is there; a new one follows the keyspace's default.
+    Keep,
+    /// So many milliseconds from now.
+    After(u64),
+    /// At this time, milliseconds since 1970; one that has passed is refused.
+    At(u64),
+    /// So many milliseconds from now if the row is new; one that is there keeps its end. What a
+    /// window of a rate limit needs.
+    IfNew(u64),
+}
+
+/// How a number changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NumberChange {
+    /// By so much; an absent row counts as 0.
+    Add(i64),
+    /// To this number if it is larger, or if the row is absent.
+    Max(i64),
+    /// To this number if it is smaller, or if the row is absent.
+    Min(i64),
+}
+
 /// One step of a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Op {
-    /// Writes a row.
+    /// Writes a row, whatever it was before.
     Put {
         /// Which.
         row: RowRef,
         /// Its new value.
         value: Bytes,
+        /// When it ends.
+        expiry: Expiry,
+    },
+    /// Changes a number that a row holds as decimal digits, as a put may have written it.
+    Number {
+        /// Which.
+        row: RowRef,
+        /// How.
+        change: NumberChange,
+        /// When the row ends.
+        expiry: Expiry,
+    },
+    /// Adds bytes to the end of a row's value; an absent row counts as empty.
+    Append {
+        /// Which.
+        row: RowRef,
+        /// What is added.
+        suffix: Bytes,
+        /// When the row ends.
+        expiry: Expiry,
+    },
+    /// Says anew when a row ends; one that is not there is no error.
+    Expire {
+        /// Which.
+        row: RowRef,
+        /// When it ends.
+        expiry: Expiry,
+    },
+    /// Adds members to a set, which comes into being with its first.
+    SetAdd {
+        /// Which.
+        row: RowRef,
+        /// In any order; one that stands twice counts once.
+        members: Vec<Bytes>,
+        /// When the set ends, with all its members.
+        expiry: Expiry,
+    },
+    /// Removes members from a set, which goes with its last.
+    SetRemove {
+        /// Which.
+        row: RowRef,
+        /// Members that are not there are no error.
+        members: Vec<Bytes>,
+    },
+    /// Writes fields of a hash, which comes into being with its first.
+    HashSet {
+        /// Which.
+        row: RowRef,
+        /// Fields and values; of two for one field the later counts.
+        fields: Vec<(Bytes, Bytes)>,
+        /// When the hash ends, with all its fields.
+        expiry: Expiry,
+    },
+    /// Removes fields of a hash, which goes with its last.
+    HashRemove {
+        /// Which.
+        row: RowRef,
+        /// Fields that are not there are no error.
+        fields: Vec<Bytes>,
     },
     /// Removes a row; one that is not there is no error.
     Delete {
@@ -190,6 +315,52 @@ pub enum Op {
         /// The next offset to read: one more than the last processed.
         next: Offset,
     },
+}
+
+impl Op {
+    /// Writes a row that ends as its keyspace says.
+    pub fn put(row: RowRef, value: Bytes) -> Self {
+        Self::Put {
+            row,
+            value,
+            expiry: Expiry::Default,
+        }
+    }
+
+    /// Whether there may be more to store afterwards.
+    fn grows_state(&self) -> bool {
+        match self {
+            Self::Put { .. }
+            | Self::Number { .. }
+            | Self::Append { .. }
+            | Self::SetAdd { .. }
+            | Self::HashSet { .. }
+            | Self::Publish { .. } => true,
+            Self::Delete { .. }
+            | Self::DeleteRange { .. }
+            | Self::Expire { .. }
+            | Self::SetRemove { .. }
+            | Self::HashRemove { .. }
+            | Self::CommitOffset { .. } => false,
+        }
+    }
+
+    /// How much work it is: members and fields are rows of their own.
+    pub fn weight(&self) -> usize {
+        match self {
+            Self::SetAdd { members, .. } | Self::SetRemove { members, .. } => members.len().max(1),
+            Self::HashSet { fields, .. } => fields.len().max(1),
+            Self::HashRemove { fields, .. } => fields.len().max(1),
+            Self::Put { .. }
+            | Self::Number { .. }
+            | Self::Append { .. }
+            | Self::Expire { .. }
+            | Self::Delete { .. }
+            | Self::DeleteRange { .. }
+            | Self::Publish { .. }
+            | Self::CommitOffset { .. } => 1,
+        }
+    }
 }
 
 /// A message as its producer wrote it.

@@ -14,6 +14,8 @@
 #[cfg(test)]
 mod crash_tests;
 
+mod ticker;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,10 +30,12 @@ use crate::env::Env;
 use crate::env::vfs::{OpenMode, create_dir_durable};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ClusterId, GroupId, LogId, LogIndex};
-use crate::limits::{COMMIT_BYTES_MAX, ENTRY_BYTES_MAX, ENTRY_COMMANDS_MAX};
+use crate::limits::{COMMIT_BYTES_MAX, COMMIT_OPS_MAX, ENTRY_BYTES_MAX, ENTRY_COMMANDS_MAX};
 use crate::options::{Options, ValidOptions};
 use crate::replica::{Replica, Shared};
 use crate::segment::{Log, LogEntry, LogStats, Write};
+
+use ticker::Ticker;
 
 /// The one group and the one term of an embedded engine.
 const GROUP: GroupId = GroupId(0);
@@ -62,7 +66,7 @@ const REPLAY_BYTES: usize = 4 * 1024 * 1024;
 /// let engine = Engine::open(folder, Options::default())?;
 /// let row = RowRef { keyspace: "default".into(), key: "greeting".into() };
 /// engine.commit(Commit {
-///     ops: vec![Op::Put { row: row.clone(), value: "hello".into() }],
+///     ops: vec![Op::put(row.clone(), "hello".into())],
 ///     ..Commit::default()
 /// })?;
 /// let answer = engine.replica().get(&row, None)?;
@@ -73,6 +77,8 @@ const REPLAY_BYTES: usize = 4 * 1024 * 1024;
 /// ```
 #[derive(Clone)]
 pub struct Engine {
+    /// Ends before the rest.
+    ticker: Option<Arc<Ticker>>,
     inner: Arc<Inner>,
 }
 
@@ -105,10 +111,13 @@ impl Engine {
     /// `Locked` if another process uses the folder; `Corrupt` names the damaged file and
     /// offset; `Invalid` names the option that is wrong.
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self> {
-        Self::open_in(Env::os(), path.as_ref(), options)
+        let mut engine = Self::open_in(Env::os(), path.as_ref(), options)?;
+        engine.ticker = Some(Arc::new(Ticker::start(&engine.inner)));
+        Ok(engine)
     }
 
-    /// The same in a given world: a test's disk, clock and workers.
+    /// The same in a given world: a test's disk, clock and workers. There, time passes for rows and
+    /// sessions only by commands, of which [`Command::Tick`] is one.
     ///
     /// # Errors
     /// As [`Engine::open`].
@@ -150,6 +159,7 @@ impl Engine {
         };
         Ok(Self {
             inner: Arc::new(inner),
+            ticker: None,
         })
     }
 
@@ -172,36 +182,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::commit`].
     pub fn execute(&self, command: Command) -> Result<Outcome> {
-        let size = command.size_hint();
-        if size > COMMIT_BYTES_MAX {
-            let context = format!("the command has {size} bytes; the most is {COMMIT_BYTES_MAX}");
-            return Err(Error::new(ErrorKind::Invalid, context));
-        }
-        self.inner.disk.admit(&command)?;
-        let answer = Arc::new(Mutex::new(None));
-        let mut queue = self.inner.queue.lock();
-        queue.waiting.push(Waiting {
-            command,
-            answer: answer.clone(),
-        });
-        loop {
-            if let Some(answer) = answer.lock().take() {
-                return answer;
-            }
-            if queue.busy {
-                self.inner
-                    .answered
-                    .wait_for(&mut queue, Duration::from_millis(10));
-                continue;
-            }
-            let batch = queue.take_batch();
-            queue.busy = true;
-            drop(queue);
-            self.inner.write(batch);
-            queue = self.inner.queue.lock();
-            queue.busy = false;
-            self.inner.answered.notify_all();
-        }
+        self.inner.execute(command)
     }
 
     /// The state, for reads.
@@ -224,11 +205,51 @@ impl Engine {
     /// # Errors
     /// The fault that stopped the engine before.
     pub fn close(&self) -> Result<()> {
+        if let Some(ticker) = &self.ticker {
+            ticker.stop();
+        }
         self.inner.close()
     }
 }
 
 impl Inner {
+    fn execute(&self, command: Command) -> Result<Outcome> {
+        let size = command.size_hint();
+        if size > COMMIT_BYTES_MAX {
+            let context = format!("the command has {size} bytes; the most is {COMMIT_BYTES_MAX}");
+            return Err(Error::new(ErrorKind::Invalid, context));
+        }
+        let steps = command.weight();
+        if steps > COMMIT_OPS_MAX {
+            let context = format!("the commit has {steps} steps; the most is {COMMIT_OPS_MAX}");
+            return Err(Error::new(ErrorKind::Invalid, context));
+        }
+        self.disk.admit(&command)?;
+        let answer = Arc::new(Mutex::new(None));
+        let mut queue = self.queue.lock();
+        queue.waiting.push(Waiting {
+            command,
+            answer: answer.clone(),
+        });
+        loop {
+            if let Some(answer) = answer.lock().take() {
+                return answer;
+            }
+            if queue.busy {
+                self.answered
+                    .wait_for(&mut queue, Duration::from_millis(10));
+                continue;
+            }
+            let batch = queue.take_batch();
+            queue.busy = true;
+            drop(queue);
+            self.write(batch);
+            queue = self.queue.lock();
+            queue.busy = false;
+            self.answered.notify_all();
+        }
+    }
+
     fn close(&self) -> Result<()> {
         self.disk.stop();
         let closed = self.replica.close();

@@ -15,6 +15,12 @@ pub const NAME_BYTES_MAX: usize = 128;
 /// Most guards and operations together in one commit: one apply must stay short.
 pub const COMMIT_OPS_MAX: usize = 10_000;
 
+/// Longest life of a row, in milliseconds: a hundred years. What should live longer has no end.
+pub const TTL_MS_MAX: u64 = 100 * 366 * 24 * 60 * 60 * 1000;
+
+/// Longest member of a set, and longest name of a field of a hash.
+pub const MEMBER_BYTES_MAX: usize = 32 * 1024;
+
 /// Most ranges that one commit deletes.
 pub const COMMIT_RANGES_MAX: usize = 64;
 
@@ -56,11 +62,19 @@ pub const SESSION_OUTCOME_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// A session unused for this long is forgotten; its requests then answer `SESSION_EXPIRED`.
 pub const SESSION_IDLE_MS_MAX: u64 = 60 * 60 * 1000;
 
-/// Most sessions that one tick expires: one apply must stay short.
+/// Most sessions that one tick forgets, and most rows that one tick removes because they have
+/// ended: one apply must stay short.
 pub const TICK_EXPIRES_MAX: usize = 1_000;
+
+/// A set or hash of more members goes by one deleted range, a smaller one member by member:
+/// deleted ranges are few, and each costs every read a look.
+pub const MEMBERS_REMOVED_SINGLY_MAX: u64 = 64;
 
 /// How many revisions stay readable behind the newest; the compaction floor follows by itself.
 pub const HISTORY_REVISIONS: u64 = 1_000_000;
+
+/// Most rows that one batch reads.
+pub const BATCH_ROWS_MAX: usize = 1_000;
 
 /// Most rows in one scan page, and most messages in one fetch.
 pub const PAGE_ITEMS_MAX: usize = 10_000;

@@ -5,7 +5,9 @@
 
 use bytes::Bytes;
 
+use crate::command::{KeyspaceOptions, RowRef};
 use crate::ids::{LogId, Offset, PartitionId, Revision};
+use crate::store::RowKind;
 
 /// A row as it stood at the revision that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +22,47 @@ pub struct RowView {
     pub mod_revision: Revision,
     /// How often it was written since it came into being; 1 for a new row.
     pub version: u64,
+    /// When it ends, milliseconds since 1970; `None` if it does not.
+    pub expires_at_ms: Option<u64>,
+    /// What it is. The value of a set or hash is empty: ask for its members.
+    pub kind: RowKind,
+    /// How many members a set has, or fields a hash; 0 for a plain value.
+    pub members: u64,
+}
+
+/// A keyspace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyspaceView {
+    /// Its name.
+    pub name: String,
+    /// How it treats its rows.
+    pub options: KeyspaceOptions,
+}
+
+/// Which members of a set, or fields of a hash, in their order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MembersRequest {
+    /// The set or hash.
+    pub row: RowRef,
+    /// Only those behind this one: a page's cursor.
+    pub after: Option<Bytes>,
+    /// Read at this revision.
+    pub at: Option<Revision>,
+    /// Most members; capped at `limits::PAGE_ITEMS_MAX`, which 0 asks for.
+    pub limit: usize,
+}
+
+/// A page of members or fields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MembersPage {
+    /// What the row is; `None` if it is not there.
+    pub kind: Option<RowKind>,
+    /// In byte order; the value of a set's member is empty.
+    pub members: Vec<(Bytes, Bytes)>,
+    /// Whether members follow; the last one is the next page's `after`.
+    pub more: bool,
+    /// The revision that was read; pass it on as `at` for a consistent walk.
+    pub revision: Revision,
 }
 
 /// Which rows of a keyspace, in key order.
@@ -57,6 +100,15 @@ pub struct ScanPage {
 pub struct GetAnswer {
     /// `None` if the key is absent.
     pub row: Option<RowView>,
+    /// The revision that was read.
+    pub revision: Revision,
+}
+
+/// Several rows, or their absence, at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BatchAnswer {
+    /// In the order in which they were asked for; fewer if a page has no room for more.
+    pub rows: Vec<Option<RowView>>,
     /// The revision that was read.
     pub revision: Revision,
 }

@@ -43,7 +43,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use crate::apply::Apply;
 use crate::cache::RowCache;
 use crate::checkpoint::CheckpointView;
-use crate::command::{Outcome, Payload};
+use crate::command::{KeyspaceOptions, Outcome, Payload};
 use crate::disk::DiskWatch;
 use crate::env::{Env, JobHandle};
 use crate::error::{Error, ErrorKind, Result};
@@ -53,7 +53,7 @@ use crate::options::ValidOptions;
 use crate::query::ReplicaView;
 use crate::queue::PartitionLengths;
 use crate::state::State;
-use crate::store::BlockCache;
+use crate::store::{BlockCache, NEVER_MS};
 
 pub use repair::{Repair, Repaired};
 
@@ -144,14 +144,18 @@ struct Writer {
 /// Names, for readers: replaced whenever one is added.
 #[derive(Debug, Default)]
 struct Catalog {
-    keyspaces: BTreeMap<String, KeyspaceId>,
+    keyspaces: BTreeMap<String, (KeyspaceId, KeyspaceOptions)>,
     topics: BTreeMap<String, (TopicId, u32)>,
 }
 
 impl Catalog {
     fn of(state: &State) -> Arc<Self> {
         Arc::new(Self {
-            keyspaces: state.keyspaces.clone(),
+            keyspaces: state
+                .keyspaces
+                .iter()
+                .map(|(name, keyspace)| (name.clone(), (keyspace.id, keyspace.options.clone())))
+                .collect(),
             topics: state
                 .topics
                 .iter()
@@ -235,7 +239,6 @@ impl Replica {
             return Err(Error::new(ErrorKind::Invalid, context));
         }
         let rooms = inner.rooms.read().clone();
-        let names = (writer.state.keyspaces_made, writer.state.topics_made);
         let before = writer.state.revision;
         let rows = &inner.shared.rows;
         let applied = Apply::new(
@@ -247,7 +250,7 @@ impl Replica {
         )
         .entry(log_id, payload)
         .map_err(|error| inner.poison(error))?;
-        if names != (writer.state.keyspaces_made, writer.state.topics_made) {
+        if applied.iter().any(Outcome::changes_names) {
             *inner.catalog.write() = Catalog::of(&writer.state);
         }
         inner.publish(&writer.state);
@@ -340,7 +343,11 @@ impl Replica {
 
     /// When a [`Tick`](crate::command::Command::Tick) will have something to do.
     pub fn next_due_ms(&self) -> Option<u64> {
-        self.inner.writer.lock().state.sessions.next_due_ms()
+        let writer = self.inner.writer.lock();
+        let first_expiry_ms = writer.state.first_expiry_ms;
+        let row = (first_expiry_ms != NEVER_MS).then_some(first_expiry_ms);
+        let session = writer.state.sessions.next_due_ms();
+        row.into_iter().chain(session).min()
     }
 
     /// Where the replica stands.

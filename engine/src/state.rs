@@ -12,14 +12,19 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use crate::codec::{DecodeError, Decoder, Encoder};
+use crate::command::KeyspaceOptions;
 use crate::ids::{Boot, KeyspaceId, LogId, NodeId, Offset, Revision, TopicId};
 use crate::queue::PartitionLengths;
 use crate::session::Sessions;
+use crate::store::NEVER_MS;
 
 /// The keyspace that every group has from the beginning.
 pub const DEFAULT_KEYSPACE: &str = "default";
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
+
+/// The first format: keyspaces without options, and no row ends; still read.
+const FORMAT_1: u8 = 1;
 
 /// A group's state beside rows and messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,11 +43,22 @@ pub(crate) struct State {
     pub(crate) membership: Option<(LogId, Bytes)>,
     /// The last announced start of each node.
     pub(crate) boots: BTreeMap<NodeId, Boot>,
-    pub(crate) keyspaces: BTreeMap<String, KeyspaceId>,
+    pub(crate) keyspaces: BTreeMap<String, Keyspace>,
     pub(crate) keyspaces_made: u32,
+    /// No row ends before this time; [`NEVER_MS`] if none ends at all.
+    pub(crate) first_expiry_ms: u64,
     pub(crate) topics: BTreeMap<String, Topic>,
     pub(crate) topics_made: u32,
     pub(crate) sessions: Sessions,
+}
+
+/// A keyspace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Keyspace {
+    pub(crate) id: KeyspaceId,
+    pub(crate) options: KeyspaceOptions,
+    /// It once had a set or a hash: its members are rows elsewhere.
+    pub(crate) has_members: bool,
 }
 
 /// A topic.
@@ -67,8 +83,12 @@ impl State {
             digest: 0,
             membership: None,
             boots: BTreeMap::new(),
-            keyspaces: BTreeMap::from([(DEFAULT_KEYSPACE.to_owned(), KeyspaceId(1))]),
+            keyspaces: BTreeMap::from([(
+                DEFAULT_KEYSPACE.to_owned(),
+                Keyspace::new(KeyspaceId(1)),
+            )]),
             keyspaces_made: 1,
+            first_expiry_ms: NEVER_MS,
             topics: BTreeMap::new(),
             topics_made: 0,
             sessions: Sessions::default(),
@@ -94,8 +114,10 @@ impl State {
         }
         out.u32(self.keyspaces_made).count(self.keyspaces.len());
         for (name, keyspace) in &self.keyspaces {
-            out.str(name).u32(keyspace.0);
+            out.str(name).u32(keyspace.id.0).bool(keyspace.has_members);
+            keyspace.options.put(&mut out);
         }
+        out.u64(self.first_expiry_ms);
         out.u32(self.topics_made).count(self.topics.len());
         for (name, topic) in &self.topics {
             out.str(name);
@@ -109,9 +131,11 @@ impl State {
     /// Reads a checkpoint's bytes.
     pub(crate) fn decode(bytes: Bytes) -> Result<(Self, PartitionLengths), DecodeError> {
         let mut input = Decoder::new(bytes);
-        if input.u8("state format")? != FORMAT {
+        let format = input.u8("state format")?;
+        if !(FORMAT_1..=FORMAT).contains(&format) {
             return Err(input.error("state format", "the format is unknown"));
         }
+        let first = format == FORMAT_1;
         let state = Self {
             applied: input.option("applied", get_log_id)?,
             revision: Revision(input.u64("revision")?),
@@ -131,13 +155,15 @@ impl State {
             keyspaces_made: input.u32("keyspaces made")?,
             keyspaces: input
                 .list("keyspaces", |input| {
-                    Ok((
-                        input.str("keyspace name")?,
-                        KeyspaceId(input.u32("keyspace")?),
-                    ))
+                    Ok((input.str("keyspace name")?, Keyspace::get(input, first)?))
                 })?
                 .into_iter()
                 .collect(),
+            first_expiry_ms: if first {
+                NEVER_MS
+            } else {
+                input.u64("first end of a row")?
+            },
             topics_made: input.u32("topics made")?,
             topics: input
                 .list("topics", |input| {
@@ -150,6 +176,30 @@ impl State {
         let lengths = PartitionLengths::decode(input.bytes("partition lengths")?)?;
         input.end("state")?;
         Ok((state, lengths))
+    }
+}
+
+impl Keyspace {
+    /// A new keyspace with default options.
+    pub(crate) fn new(id: KeyspaceId) -> Self {
+        Self {
+            id,
+            options: KeyspaceOptions::default(),
+            has_members: false,
+        }
+    }
+
+    /// Reads a keyspace; the first format has fewer fields.
+    fn get(input: &mut Decoder, first: bool) -> Result<Self, DecodeError> {
+        let id = KeyspaceId(input.u32("keyspace")?);
+        if first {
+            return Ok(Self::new(id));
+        }
+        Ok(Self {
+            id,
+            has_members: input.bool("has members")?,
+            options: KeyspaceOptions::get(input)?,
+        })
     }
 }
 

@@ -62,10 +62,7 @@ fn ten_times_the_memtable_is_served_from_tables_in_bounded_memory() {
     let before = resident_bytes();
     let engine = Engine::open(folder.path(), options()).expect("a new folder opens");
     for first in (0..ROWS).step_by(64) {
-        let put = |number| Op::Put {
-            row: row(number),
-            value: value(number),
-        };
+        let put = |number| Op::put(row(number), value(number));
         let ops = (first..first + 64).map(put).collect();
         let outcome = engine
             .commit(Commit {

@@ -9,6 +9,7 @@ use anyhow::Context;
 use engine::limits::REQUEST_BYTES_MAX;
 use engine_proto::v1::cluster_server::ClusterServer;
 use engine_proto::v1::commit_server::CommitServer;
+use engine_proto::v1::keyspaces_server::KeyspacesServer;
 use engine_proto::v1::kv_server::KvServer;
 use engine_proto::v1::log_server::LogServer;
 use engine_proto::v1::topics_server::TopicsServer;
@@ -24,7 +25,9 @@ use crate::closing::Closing;
 use crate::config::ServerConfig;
 use crate::port::Port;
 use crate::server::{found, listen, opened};
-use crate::service::{ClusterService, CommitService, Desk, KvService, LogService, TopicsService};
+use crate::service::{
+    ClusterService, CommitService, Desk, KeyspacesService, KvService, LogService, TopicsService,
+};
 
 /// The client port, served from the moment when somebody may have to ask what keeps the node.
 pub(crate) struct Front {
@@ -86,6 +89,9 @@ pub(crate) async fn join(
     }
     health.set_serving::<CommitServer<CommitService>>().await;
     health.set_serving::<KvServer<KvService>>().await;
+    health
+        .set_serving::<KeyspacesServer<KeyspacesService>>()
+        .await;
     health.set_serving::<TopicsServer<TopicsService>>().await;
     health.set_serving::<LogServer<LogService>>().await;
     health.set_serving::<ClusterServer<ClusterService>>().await;
@@ -109,6 +115,10 @@ pub(crate) fn client_routes(desk: &Desk) -> anyhow::Result<(Routes, HealthReport
             KvServer::new(KvService(desk.clone())).max_decoding_message_size(REQUEST_BYTES_MAX),
         )
         .add_service(
+            KeyspacesServer::new(KeyspacesService(desk.clone()))
+                .max_decoding_message_size(REQUEST_BYTES_MAX),
+        )
+        .add_service(
             TopicsServer::new(TopicsService(desk.clone()))
                 .max_decoding_message_size(REQUEST_BYTES_MAX),
         )
@@ -127,6 +137,7 @@ fn reflection() -> Result<ServerReflectionServer<impl ServerReflection>, Reflect
     [
         CommitServer::<CommitService>::NAME,
         KvServer::<KvService>::NAME,
+        KeyspacesServer::<KeyspacesService>::NAME,
         TopicsServer::<TopicsService>::NAME,
         LogServer::<LogService>::NAME,
         ClusterServer::<ClusterService>::NAME,

@@ -1,12 +1,18 @@
 //! Reads of a replica, with errors that say what is missing.
 
+use bytes::Bytes;
 use engine::ErrorKind;
+use engine::command::{Refusal, RowRef};
 use engine::ids::{Offset, Revision};
-use engine::query::{FetchAnswer, FetchRequest, GetAnswer, ScanPage, ScanRequest, TopicView};
+use engine::query::{
+    BatchAnswer, FetchAnswer, FetchRequest, GetAnswer, MembersPage, MembersRequest, ScanPage,
+    ScanRequest, TopicView,
+};
 use engine::replica::Replica;
+use engine::store::RowKind;
 
 use crate::error::{Absent, Error, Range};
-use crate::wire::{CountRead, GetRead};
+use crate::wire::{BatchRead, CountRead, GetRead, MemberRead};
 
 /// Reads one row.
 pub(crate) fn get(replica: &Replica, read: &GetRead) -> Result<GetAnswer, Error> {
@@ -29,6 +35,34 @@ pub(crate) fn count(replica: &Replica, read: &CountRead) -> Result<(u64, Revisio
         .map_err(|error| of_rows(replica, &read.keyspace, read.at, error))
 }
 
+/// Reads several rows.
+pub(crate) fn batch_get(replica: &Replica, read: &BatchRead) -> Result<BatchAnswer, Error> {
+    replica.get_many(&read.rows, read.at).map_err(|error| {
+        let known = replica.keyspaces();
+        let known = |name: &str| known.iter().any(|keyspace| keyspace.name == name);
+        let mut named = read.rows.iter().map(|row| row.keyspace.as_str());
+        let unknown = named.find(|name| !known(name));
+        of_rows(replica, unknown.unwrap_or_default(), read.at, error)
+    })
+}
+
+/// Reads a page of members.
+pub(crate) fn members(replica: &Replica, read: &MembersRequest) -> Result<MembersPage, Error> {
+    replica
+        .members(read)
+        .map_err(|error| of_members(replica, &read.row, read.at, error))
+}
+
+/// Reads one member.
+pub(crate) fn member(
+    replica: &Replica,
+    read: &MemberRead,
+) -> Result<(Option<Bytes>, Revision), Error> {
+    replica
+        .member(&read.row, &read.member, read.at)
+        .map_err(|error| of_members(replica, &read.row, read.at, error))
+}
+
 /// Reads messages.
 pub(crate) fn fetch(replica: &Replica, fetch: &FetchRequest) -> Result<FetchAnswer, Error> {
     replica
@@ -42,6 +76,21 @@ pub(crate) fn topic(replica: &Replica, name: &str) -> Result<TopicView, Error> {
         ErrorKind::NotFound => Error::Absent(Absent::Topic(name.to_owned())),
         _ => Error::Engine(error),
     })
+}
+
+fn of_members(
+    replica: &Replica,
+    row: &RowRef,
+    at: Option<Revision>,
+    error: engine::Error,
+) -> Error {
+    match error.kind() {
+        ErrorKind::Invalid => Error::Refused(Refusal::WrongKind {
+            found: RowKind::Bytes,
+            wanted: RowKind::Set,
+        }),
+        _ => of_rows(replica, &row.keyspace, at, error),
+    }
 }
 
 fn of_rows(replica: &Replica, keyspace: &str, at: Option<Revision>, error: engine::Error) -> Error {

@@ -1,7 +1,13 @@
 //! `commit`: one atomic commit from a JSON document.
 
+use std::collections::BTreeMap;
+use std::time::{Duration, UNIX_EPOCH};
+
 use bytes::Bytes;
-use engine_client::{Client, Commit, Committed, Condition, Guarded, Header, NewMessage, OpResult};
+use engine_client::{
+    Client, Commit, Committed, Condition, Expiry, Guarded, Header, NewMessage, NumberChange,
+    OpResult,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -56,7 +62,14 @@ enum GuardShape {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 enum OpShape {
-    Put(RowWithValue),
+    Put(PutShape),
+    Number(NumberShape),
+    Append(AppendShape),
+    Expire(ExpireShape),
+    SetAdd(SetAddShape),
+    SetRemove(SetRemoveShape),
+    HashSet(HashSetShape),
+    HashRemove(HashRemoveShape),
     Delete(RowShape),
     DeletePrefix(PrefixShape),
     Publish(MessageShape),
@@ -91,6 +104,93 @@ struct RowWithValue {
     keyspace: String,
     key: String,
     value: Value,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PutShape {
+    keyspace: String,
+    key: String,
+    value: Value,
+    expiry: Option<ExpiryShape>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NumberShape {
+    keyspace: String,
+    key: String,
+    change: ChangeShape,
+    expiry: Option<ExpiryShape>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AppendShape {
+    keyspace: String,
+    key: String,
+    suffix: String,
+    expiry: Option<ExpiryShape>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExpireShape {
+    keyspace: String,
+    key: String,
+    expiry: ExpiryShape,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SetAddShape {
+    keyspace: String,
+    key: String,
+    members: Vec<String>,
+    expiry: Option<ExpiryShape>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SetRemoveShape {
+    keyspace: String,
+    key: String,
+    members: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HashSetShape {
+    keyspace: String,
+    key: String,
+    fields: BTreeMap<String, Value>,
+    expiry: Option<ExpiryShape>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HashRemoveShape {
+    keyspace: String,
+    key: String,
+    fields: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum ChangeShape {
+    Add(i64),
+    Max(i64),
+    Min(i64),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum ExpiryShape {
+    Never,
+    Keep,
+    AfterMs(u64),
+    AtMs(u64),
+    IfNewMs(u64),
 }
 
 #[derive(Debug, Deserialize)]
@@ -137,7 +237,38 @@ impl Document {
         }
         for op in self.ops {
             commit = match op {
-                OpShape::Put(row) => commit.put(row.keyspace, row.key, bytes(row.value)),
+                OpShape::Put(put) => {
+                    let (value, expiry) = (bytes(put.value), wanted(put.expiry));
+                    commit.put_with(put.keyspace, put.key, value, expiry)
+                }
+                OpShape::Number(number) => {
+                    let change = match number.change {
+                        ChangeShape::Add(by) => NumberChange::Add(by),
+                        ChangeShape::Max(to) => NumberChange::Max(to),
+                        ChangeShape::Min(to) => NumberChange::Min(to),
+                    };
+                    let expiry = wanted(number.expiry);
+                    commit.number(number.keyspace, number.key, change, expiry)
+                }
+                OpShape::Append(append) => {
+                    let expiry = wanted(append.expiry);
+                    commit.append(append.keyspace, append.key, append.suffix, expiry)
+                }
+                OpShape::Expire(row) => {
+                    commit.expire(row.keyspace, row.key, wanted(Some(row.expiry)))
+                }
+                OpShape::SetAdd(add) => {
+                    let expiry = wanted(add.expiry);
+                    commit.set_add(add.keyspace, add.key, add.members, expiry)
+                }
+                OpShape::SetRemove(set) => commit.set_remove(set.keyspace, set.key, set.members),
+                OpShape::HashSet(set) => {
+                    let fields = set.fields.into_iter().map(|(f, value)| (f, bytes(value)));
+                    commit.hash_set(set.keyspace, set.key, fields, wanted(set.expiry))
+                }
+                OpShape::HashRemove(hash) => {
+                    commit.hash_remove(hash.keyspace, hash.key, hash.fields)
+                }
                 OpShape::Delete(row) => commit.delete(row.keyspace, row.key),
                 OpShape::DeletePrefix(range) => commit.delete_prefix(range.keyspace, range.prefix),
                 OpShape::Publish(message) => {
@@ -164,6 +295,17 @@ impl Document {
     }
 }
 
+fn wanted(expiry: Option<ExpiryShape>) -> Expiry {
+    match expiry {
+        None => Expiry::Default,
+        Some(ExpiryShape::Never) => Expiry::Never,
+        Some(ExpiryShape::Keep) => Expiry::Keep,
+        Some(ExpiryShape::AfterMs(ms)) => Expiry::After(Duration::from_millis(ms)),
+        Some(ExpiryShape::AtMs(ms)) => Expiry::At(UNIX_EPOCH + Duration::from_millis(ms)),
+        Some(ExpiryShape::IfNewMs(ms)) => Expiry::IfNew(Duration::from_millis(ms)),
+    }
+}
+
 /// A JSON text is that text; anything else is its JSON.
 fn bytes(value: Value) -> Bytes {
     match value {
@@ -187,6 +329,10 @@ enum ResultShown {
     Published { partition: u32, offset: u64 },
     OffsetCommitted {},
     RangeDeleted {},
+    Number { value: i64 },
+    Appended { len: u64 },
+    Expires { existed: bool },
+    Members { changed: u64, count: u64 },
 }
 
 impl Shown {
@@ -202,6 +348,10 @@ impl Shown {
                 }
                 OpResult::OffsetCommitted => ResultShown::OffsetCommitted {},
                 OpResult::RangeDeleted => ResultShown::RangeDeleted {},
+                OpResult::Number { value } => ResultShown::Number { value },
+                OpResult::Appended { len } => ResultShown::Appended { len },
+                OpResult::Expires { existed } => ResultShown::Expires { existed },
+                OpResult::Members { changed, count } => ResultShown::Members { changed, count },
             })
             .collect();
         Self {
@@ -225,6 +375,13 @@ impl Report for Shown {
                 }
                 ResultShown::OffsetCommitted {} => ("commit_offset", "recorded".to_owned()),
                 ResultShown::RangeDeleted {} => ("delete_prefix", "all removed".to_owned()),
+                ResultShown::Number { value } => ("number", format!("is {value}")),
+                ResultShown::Appended { len } => ("append", format!("{len} bytes")),
+                ResultShown::Expires { existed: true } => ("expire", "done".to_owned()),
+                ResultShown::Expires { existed: false } => ("expire", "was not there".to_owned()),
+                ResultShown::Members { changed, count } => {
+                    ("members", format!("{changed} changed, {count} there"))
+                }
             };
             ops.add_row([index.to_string(), did.to_owned(), result]);
         }
@@ -253,7 +410,7 @@ mod tests {
         let begin = help.find("  {\n").expect("an example begins");
         let end = help.find("\n  }\n").expect("an example ends") + 4;
         let commit = parse(help.get(begin..end).expect("in order")).expect("it is valid");
-        assert_eq!(commit.len(), 5);
+        assert_eq!(commit.len(), 12);
     }
 
     #[test]

@@ -70,7 +70,7 @@ pub(crate) async fn run(
 
 /// Makes the keyspace if it is missing; tells whether it was.
 async fn ensure_keyspace(client: &Client, keyspace: &str) -> Result<bool> {
-    match client.kv().create_keyspace(keyspace).await {
+    match client.keyspaces().create(keyspace).await {
         Ok(()) => Ok(true),
         Err(error) if error.is(reason::KEYSPACE_EXISTS) => Ok(false),
         Err(error) => Err(error.into()),

@@ -1,26 +1,70 @@
 //! `keyspace`: the named sets that rows live in.
 
+use engine_client::{Client, Keyspace, KeyspaceOptions, ReadOptions};
 use serde::Serialize;
 
-use crate::args::KeyspaceCommand;
+use crate::args::{KeyspaceArgs, KeyspaceCommand};
 use crate::command::Context;
 use crate::exit_code::ExitCode;
-use crate::failure::Result;
-use crate::output::Report;
+use crate::failure::{Failure, Result};
+use crate::output::{Report, lines, table};
+use crate::text::thousands;
 
 pub(crate) async fn run(command: KeyspaceCommand, context: &Context) -> Result<ExitCode> {
     let client = context.client().await?;
+    let keyspaces = client.keyspaces();
     match command {
-        KeyspaceCommand::Create { name } => {
-            client.kv().create_keyspace(&name).await?;
+        KeyspaceCommand::Create { name, options } => {
+            keyspaces.create_with(&name, wanted(options)).await?;
             context.output.report(&Created { keyspace: name })?;
         }
+        KeyspaceCommand::Alter { name, options } => {
+            let revision = keyspaces.alter(&name, wanted(options)).await?;
+            let keyspace = name;
+            context.output.report(&Altered { keyspace, revision })?;
+        }
+        KeyspaceCommand::Drop { name, yes: false } => {
+            let message = format!("all rows of keyspace {name} would go for ever");
+            return Err(Failure::usage(message).hint("if that is meant, add --yes"));
+        }
+        KeyspaceCommand::Drop { name, yes: true } => {
+            let revision = keyspaces.drop(&name).await?;
+            let keyspace = name;
+            context.output.report(&Dropped { keyspace, revision })?;
+        }
         KeyspaceCommand::Ls => {
-            let keyspaces = client.kv().keyspaces().await?;
+            let keyspaces = keyspaces.list().await?;
+            let keyspaces = keyspaces.into_iter().map(KeyspaceShown::new).collect();
             context.output.report(&Keyspaces { keyspaces })?;
+        }
+        KeyspaceCommand::Describe { name } => {
+            let described = describe(&client, &name).await?;
+            context.output.report(&described)?;
         }
     }
     Ok(ExitCode::Done)
+}
+
+async fn describe(client: &Client, name: &str) -> Result<Described> {
+    let all = client.keyspaces().list().await?;
+    let found = all.into_iter().find(|keyspace| keyspace.name == name);
+    let Some(keyspace) = found else {
+        let message = format!("there is no keyspace '{name}'");
+        let failure = Failure::new(ExitCode::NotThere, message);
+        return Err(failure.hint("see what there is: engine-cli keyspace ls"));
+    };
+    let counted = client.kv().count(name, "", ReadOptions::default()).await?;
+    Ok(Described {
+        keyspace: KeyspaceShown::new(keyspace),
+        rows: counted.count,
+        revision: counted.revision,
+    })
+}
+
+fn wanted(args: KeyspaceArgs) -> KeyspaceOptions {
+    KeyspaceOptions {
+        default_ttl: args.default_ttl,
+    }
 }
 
 #[derive(Serialize)]
@@ -35,16 +79,88 @@ impl Report for Created {
 }
 
 #[derive(Serialize)]
+struct Altered {
+    keyspace: String,
+    revision: u64,
+}
+
+impl Report for Altered {
+    fn human(&self) -> String {
+        format!(
+            "keyspace {} is changed from revision {} on",
+            self.keyspace, self.revision
+        )
+    }
+}
+
+#[derive(Serialize)]
+struct Dropped {
+    keyspace: String,
+    revision: u64,
+}
+
+impl Report for Dropped {
+    fn human(&self) -> String {
+        format!(
+            "keyspace {} is gone since revision {}",
+            self.keyspace, self.revision
+        )
+    }
+}
+
+#[derive(Serialize)]
+struct KeyspaceShown {
+    name: String,
+    default_ttl_ms: Option<u64>,
+    #[serde(skip)]
+    default_ttl: String,
+}
+
+impl KeyspaceShown {
+    fn new(keyspace: Keyspace) -> Self {
+        let ttl = keyspace.options.default_ttl;
+        Self {
+            name: keyspace.name,
+            default_ttl_ms: ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)),
+            default_ttl: ttl.map_or("never".to_owned(), |ttl| {
+                format!("after {}", humantime::format_duration(ttl))
+            }),
+        }
+    }
+}
+
+#[derive(Serialize)]
 struct Keyspaces {
-    keyspaces: Vec<String>,
+    keyspaces: Vec<KeyspaceShown>,
 }
 
 impl Report for Keyspaces {
     fn human(&self) -> String {
-        if self.keyspaces.is_empty() {
-            "there is no keyspace yet: engine-cli keyspace create NAME".to_owned()
-        } else {
-            self.keyspaces.join("\n")
+        let mut rows = table(["keyspace", "rows end"]);
+        for keyspace in &self.keyspaces {
+            rows.add_row([&keyspace.name, &keyspace.default_ttl]);
         }
+        lines(&rows)
+    }
+}
+
+#[derive(Serialize)]
+struct Described {
+    #[serde(flatten)]
+    keyspace: KeyspaceShown,
+    rows: u64,
+    revision: u64,
+}
+
+impl Report for Described {
+    fn human(&self) -> String {
+        let mut rows = table(["keyspace", "rows end", "rows", "at revision"]);
+        rows.add_row([
+            self.keyspace.name.clone(),
+            self.keyspace.default_ttl.clone(),
+            thousands(self.rows),
+            self.revision.to_string(),
+        ]);
+        lines(&rows)
     }
 }

@@ -1,10 +1,12 @@
 //! `kv`: rows.
 
-use engine_client::{Client, Commit, Condition, GuardFailed, Guarded, ReadOptions, Row, Scan};
+use engine_client::{
+    Client, Commit, Condition, GuardFailed, Guarded, ReadOptions, Row, RowKind, Scan,
+};
 use serde::Serialize;
 
 use crate::args::{ConditionArgs, KvCommand, ReadArgs, ScanArgs};
-use crate::command::{Context, import, input};
+use crate::command::{Context, import, input, typed};
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, Result};
 use crate::output::{Report, lines, table, write_line};
@@ -23,8 +25,14 @@ async fn ask(command: KvCommand, client: Client, context: &Context) -> Result<Ex
     let kv = client.kv();
     let output = context.output;
     match command {
-        KvCommand::Put { key, value, at } => {
-            let written = kv.put(at.keyspace, key, input::value(value)?).await?;
+        KvCommand::Put {
+            key,
+            value,
+            at,
+            expiry,
+        } => {
+            let (value, expiry) = (input::value(value)?, typed::expiry(expiry));
+            let written = kv.put_with(at.keyspace, key, value, expiry).await?;
             output.report(&Written {
                 revision: written.revision,
                 version: written.version,
@@ -42,6 +50,8 @@ async fn ask(command: KvCommand, client: Client, context: &Context) -> Result<Ex
                     row: Some(RowShown::new(row)),
                     revision: looked.revision,
                 })?;
+            } else if row.kind() != RowKind::Value {
+                return Err(not_a_value(&key, row.kind()));
             } else {
                 write_line(&row.value)?;
             }
@@ -77,19 +87,9 @@ async fn ask(command: KvCommand, client: Client, context: &Context) -> Result<Ex
             condition,
         } => {
             let value = input::value(value)?;
-            let answer = kv
-                .put_if(at.keyspace, key, wanted(condition), value)
-                .await?;
-            return match answer {
-                Guarded::Done(written) => {
-                    output.report(&Written {
-                        revision: written.revision,
-                        version: written.version,
-                    })?;
-                    Ok(ExitCode::Done)
-                }
-                Guarded::Failed(failed) => guard_failed(failed, context),
-            };
+            let condition = wanted(condition);
+            let answer = kv.put_if(at.keyspace, key, condition, value).await?;
+            return compared(answer, context);
         }
         KvCommand::Count { at, prefix, read } => {
             let counted = kv.count(at.keyspace, prefix, options(read)).await?;
@@ -99,11 +99,26 @@ async fn ask(command: KvCommand, client: Client, context: &Context) -> Result<Ex
             })?;
         }
         KvCommand::Scan(args) => scan(args, &client, context).await?,
+        KvCommand::Typed(command) => return typed::run(command, &client, context).await,
         KvCommand::Import { file, key, at } => {
             return import::run(file, key, at.keyspace, context).await;
         }
     }
     Ok(ExitCode::Done)
+}
+
+/// Tells what came of a compare and set.
+fn compared(answer: Guarded<engine_client::Written>, context: &Context) -> Result<ExitCode> {
+    match answer {
+        Guarded::Done(written) => {
+            context.output.report(&Written {
+                revision: written.revision,
+                version: written.version,
+            })?;
+            Ok(ExitCode::Done)
+        }
+        Guarded::Failed(failed) => guard_failed(failed, context),
+    }
 }
 
 async fn scan(args: ScanArgs, client: &Client, context: &Context) -> Result<()> {
@@ -140,6 +155,16 @@ pub(crate) fn guard_failed(failed: GuardFailed, context: &Context) -> Result<Exi
     Ok(ExitCode::NotThere)
 }
 
+fn not_a_value(key: &str, kind: RowKind) -> Failure {
+    let (kind, command) = match kind {
+        RowKind::Hash => ("a hash", "hash"),
+        _ => ("a set", "set"),
+    };
+    Failure::new(ExitCode::Usage, format!("row '{key}' is {kind}")).hint(format!(
+        "print what is in it: engine-cli kv {command} ls {key}"
+    ))
+}
+
 fn missing(key: &str, keyspace: &str, revision: u64, context: &Context) -> Result<ExitCode> {
     if context.output.is_json() {
         context.output.report(&Found {
@@ -157,7 +182,7 @@ fn missing(key: &str, keyspace: &str, revision: u64, context: &Context) -> Resul
     )))
 }
 
-fn options(read: ReadArgs) -> ReadOptions {
+pub(crate) fn options(read: ReadArgs) -> ReadOptions {
     ReadOptions {
         revision: read.revision,
         local: read.local,
@@ -268,11 +293,25 @@ struct RowShown {
     create_revision: u64,
     mod_revision: u64,
     version: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    members: Option<u64>,
 }
 
 impl RowShown {
     fn new(row: Row) -> Self {
+        let kind = match row.kind() {
+            RowKind::Value => None,
+            RowKind::Set => Some("set"),
+            RowKind::Hash => Some("hash"),
+        };
         Self {
+            expires_at_ms: row.expires_at_ms,
+            kind,
+            members: kind.map(|_| row.members),
             key: Text(row.key),
             value: Text(row.value),
             create_revision: row.create_revision,
@@ -317,7 +356,10 @@ impl Report for Page {
         for row in &self.rows {
             let mut cells = vec![row.key.short(KEY_WIDTH)];
             if !self.keys_only {
-                cells.push(row.value.short(VALUE_WIDTH));
+                cells.push(match (row.kind, row.members) {
+                    (Some(kind), Some(members)) => format!("({kind} of {members})"),
+                    _ => row.value.short(VALUE_WIDTH),
+                });
             }
             cells.extend([row.version.to_string(), row.mod_revision.to_string()]);
             rows.add_row(cells);

@@ -10,6 +10,7 @@ mod keyspace;
 mod kv;
 mod node;
 mod topic;
+mod typed;
 
 use std::future::Future;
 use std::time::Duration;

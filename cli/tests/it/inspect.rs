@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use engine::command::{Command, Commit, NewMessage, Op, RowRef};
+use engine::command::{Command, Commit, Expiry, NewMessage, Op, RowRef};
 use engine::{Engine, Options};
 use serde_json::Value;
 
@@ -104,6 +104,7 @@ fn commit(number: u32) -> Commit {
     };
     let ops = vec![
         Op::Put {
+            expiry: Expiry::Default,
             row,
             // Some of them go into blob files.
             value: format!("value {number}")

@@ -7,3 +7,4 @@ mod lifecycle;
 mod membership;
 mod messages;
 mod rows;
+mod typed;

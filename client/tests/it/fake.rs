@@ -386,17 +386,24 @@ impl Kv for Node {
         unused()
     }
 
-    async fn create_keyspace(
+    async fn batch_get(
         &self,
-        _: Request<pb::CreateKeyspaceRequest>,
-    ) -> Result<Response<pb::CreateKeyspaceResponse>, Status> {
+        _: Request<pb::BatchGetRequest>,
+    ) -> Result<Response<pb::BatchGetResponse>, Status> {
         unused()
     }
 
-    async fn list_keyspaces(
+    async fn members(
         &self,
-        _: Request<pb::ListKeyspacesRequest>,
-    ) -> Result<Response<pb::ListKeyspacesResponse>, Status> {
+        _: Request<pb::MembersRequest>,
+    ) -> Result<Response<pb::MembersResponse>, Status> {
+        unused()
+    }
+
+    async fn member(
+        &self,
+        _: Request<pb::MemberRequest>,
+    ) -> Result<Response<pb::MemberResponse>, Status> {
         unused()
     }
 }

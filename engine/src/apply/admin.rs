@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::Apply;
-use crate::command::{Outcome, Refusal};
+use super::expiry::check_ttl;
+use super::{Apply, keys};
+use crate::command::{KeyspaceOptions, Outcome, Refusal};
+use crate::error::Result;
 use crate::ids::{Boot, KeyspaceId, NodeId, Revision, SessionId, TopicId};
 use crate::limits::{KEYSPACES_MAX, NAME_BYTES_MAX, PARTITIONS_MAX, TOPICS_MAX};
 use crate::planted::{Planted, on};
-use crate::state::Topic;
+use crate::state::{DEFAULT_KEYSPACE, Keyspace, Topic};
+use crate::store::KeyRange;
 
 impl Apply<'_> {
     pub(super) fn open_session(&mut self) -> Outcome {
@@ -22,8 +25,8 @@ impl Apply<'_> {
         Outcome::Done
     }
 
-    pub(super) fn create_keyspace(&mut self, name: &str) -> Outcome {
-        if let Err(refusal) = check_name(name) {
+    pub(super) fn create_keyspace(&mut self, name: &str, options: &KeyspaceOptions) -> Outcome {
+        if let Err(refusal) = check_name(name).and_then(|()| check_options(options)) {
             return Outcome::Refused(refusal);
         }
         if self.state.keyspaces.contains_key(name) {
@@ -35,12 +38,47 @@ impl Apply<'_> {
             return limit_reached("keyspaces", KEYSPACES_MAX);
         }
         self.state.keyspaces_made += 1;
-        let keyspace = KeyspaceId(self.state.keyspaces_made);
+        let id = KeyspaceId(self.state.keyspaces_made);
+        let keyspace = Keyspace {
+            options: options.clone(),
+            ..Keyspace::new(id)
+        };
         self.state.keyspaces.insert(name.to_owned(), keyspace);
         Outcome::KeyspaceCreated {
-            keyspace,
+            keyspace: id,
             revision: self.advance(),
         }
+    }
+
+    pub(super) fn alter_keyspace(&mut self, name: &str, options: &KeyspaceOptions) -> Outcome {
+        if let Err(refusal) = check_options(options) {
+            return Outcome::Refused(refusal);
+        }
+        let Some(keyspace) = self.state.keyspaces.get_mut(name) else {
+            return unknown_keyspace(name);
+        };
+        keyspace.options = options.clone();
+        Outcome::KeyspaceAltered {
+            revision: self.advance(),
+        }
+    }
+
+    /// In one step, however many rows there are: their timers are left to find nothing.
+    pub(super) fn drop_keyspace(&mut self, name: &str) -> Result<Outcome> {
+        if name == DEFAULT_KEYSPACE {
+            let reason = format!("keyspace {name:?} is always there");
+            return Ok(invalid(reason));
+        }
+        let Some(keyspace) = self.state.keyspaces.remove(name) else {
+            return Ok(unknown_keyspace(name));
+        };
+        let revision = self.advance();
+        let mut deleted = vec![KeyRange::prefix(keys::row_key(keyspace.id, b""))];
+        if keyspace.has_members {
+            deleted.push(keys::members_of_range(keyspace.id, b"", None));
+        }
+        self.write(revision, &[], &deleted)?;
+        Ok(Outcome::KeyspaceDropped { revision })
     }
 
     pub(super) fn create_topic(&mut self, name: &str, partitions: u32) -> Outcome {
@@ -74,9 +112,10 @@ impl Apply<'_> {
         }
     }
 
-    pub(super) fn tick(&mut self) -> Outcome {
+    pub(super) fn tick(&mut self) -> Result<Outcome> {
         self.state.sessions.expire(self.state.now_ms);
-        Outcome::Done
+        self.sweep()?;
+        Ok(Outcome::Done)
     }
 
     pub(super) fn node_started(&mut self, node: NodeId, boot: Boot) -> Outcome {
@@ -103,6 +142,16 @@ impl Apply<'_> {
         self.store.compact_whole();
         Outcome::Done
     }
+}
+
+fn check_options(options: &KeyspaceOptions) -> Result<(), Refusal> {
+    options.default_ttl_ms.map_or(Ok(()), check_ttl)
+}
+
+fn unknown_keyspace(name: &str) -> Outcome {
+    Outcome::Refused(Refusal::UnknownKeyspace {
+        name: name.to_owned(),
+    })
 }
 
 fn check_name(name: &str) -> Result<(), Refusal> {

@@ -1,9 +1,11 @@
 //! Whether a commit's guards hold.
 
 use super::Apply;
+use super::draft::checked_row_key;
 use crate::command::{Guard, Refusal};
 use crate::error::Result;
 use crate::planted::{Planted, on};
+use crate::store::RowKind;
 
 impl Apply<'_> {
     /// The first guard that does not hold, as a refusal.
@@ -16,7 +18,9 @@ impl Apply<'_> {
             | Guard::Absent(row)
             | Guard::RevisionIs(row, _)
             | Guard::ValueIs(row, _)) = guard;
-            let key = match self.row_key(row) {
+            let keyspace = self.keyspace(&row.keyspace);
+            let key = keyspace.and_then(|keyspace| checked_row_key(keyspace, &row.key));
+            let key = match key {
                 Ok(key) => key,
                 Err(refusal) => return Ok(Err(refusal)),
             };
@@ -25,7 +29,9 @@ impl Apply<'_> {
                 (Guard::Exists(_), found) => found.is_some(),
                 (Guard::Absent(_), found) => found.is_none(),
                 (Guard::RevisionIs(_, revision), Some(row)) => row.mod_revision == *revision,
-                (Guard::ValueIs(_, value), Some(row)) => row.value == *value,
+                (Guard::ValueIs(_, value), Some(row)) => {
+                    row.meta.kind == RowKind::Bytes && row.value == *value
+                }
                 (Guard::RevisionIs(..) | Guard::ValueIs(..), None) => false,
             };
             if !holds {

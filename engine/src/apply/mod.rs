@@ -10,9 +10,14 @@
 
 mod admin;
 mod commit;
+mod draft;
+mod expiry;
 mod guard;
+pub(crate) mod keys;
+mod queued;
+mod typed;
 
-pub(crate) use commit::store_key;
+pub(crate) use typed::members_of;
 
 use bytes::Bytes;
 use xxhash_rust::xxh3::Xxh3;
@@ -92,9 +97,11 @@ impl<'a> Apply<'a> {
             Command::Commit(commit) => self.commit(commit),
             Command::OpenSession => Ok(self.open_session()),
             Command::CloseSession { session } => Ok(self.close_session(*session)),
-            Command::CreateKeyspace { name } => Ok(self.create_keyspace(name)),
+            Command::CreateKeyspace { name, options } => Ok(self.create_keyspace(name, options)),
+            Command::AlterKeyspace { name, options } => Ok(self.alter_keyspace(name, options)),
+            Command::DropKeyspace { name } => self.drop_keyspace(name),
             Command::CreateTopic { name, partitions } => Ok(self.create_topic(name, *partitions)),
-            Command::Tick => Ok(self.tick()),
+            Command::Tick => self.tick(),
             Command::NodeStarted { node, boot } => Ok(self.node_started(*node, *boot)),
             Command::RaiseFloor { revision } => Ok(self.raise_floor(*revision)),
         }

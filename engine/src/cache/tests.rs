@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::RowCache;
 use crate::ids::{GroupId, Revision};
-use crate::store::Row;
+use crate::store::{Row, RowMeta};
 
 const GROUP: GroupId = GroupId(1);
 
@@ -19,9 +19,8 @@ const TINY: usize = 64 * 8 * 250;
 fn row(revision: u64, value_bytes: usize) -> Row {
     Row {
         value: Bytes::from(vec![7; value_bytes]),
-        create_revision: Revision(1),
         mod_revision: Revision(revision),
-        version: revision,
+        meta: RowMeta::of_bytes(Revision(1), revision),
     }
 }
 

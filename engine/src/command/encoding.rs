@@ -1,12 +1,15 @@
 //! Commands and outcomes as bytes. A kind once released keeps its number for ever.
 
+mod op;
+
 use bytes::Bytes;
 
-use super::{Batch, Command, Commit, Guard, NewMessage, Op, Payload, Request, RowRef};
-use super::{OpResult, Outcome, Refusal};
+use super::{Batch, Command, Commit, Guard, KeyspaceOptions, NewMessage, Op, Payload};
+use super::{OpResult, Outcome, Refusal, Request, RowRef};
 use crate::codec::{DecodeError, Decoder, Encoder};
 use crate::ids::{Boot, KeyspaceId, NodeId, Offset, PartitionId, Revision, SessionId, TopicId};
 use crate::limits::ENTRY_COMMANDS_MAX;
+use crate::store::RowKind;
 
 /// The kind of a payload of commands.
 const BATCH: u8 = 2;
@@ -86,8 +89,16 @@ impl Command {
             Self::CloseSession { session } => {
                 out.u8(3).u64(session.0);
             }
-            Self::CreateKeyspace { name } => {
-                out.u8(4).str(name);
+            Self::CreateKeyspace { name, options } => {
+                out.u8(9).str(name);
+                options.put(out);
+            }
+            Self::AlterKeyspace { name, options } => {
+                out.u8(10).str(name);
+                options.put(out);
+            }
+            Self::DropKeyspace { name } => {
+                out.u8(11).str(name);
             }
             Self::CreateTopic { name, partitions } => {
                 out.u8(5).str(name).u32(*partitions);
@@ -111,8 +122,14 @@ impl Command {
             3 => Self::CloseSession {
                 session: SessionId(input.u64("session")?),
             },
+            // Before keyspaces had options.
             4 => Self::CreateKeyspace {
                 name: input.str("keyspace name")?,
+                options: KeyspaceOptions::default(),
+            },
+            9 => Self::CreateKeyspace {
+                name: input.str("keyspace name")?,
+                options: KeyspaceOptions::get(input)?,
             },
             5 => Self::CreateTopic {
                 name: input.str("topic name")?,
@@ -125,6 +142,13 @@ impl Command {
             },
             8 => Self::RaiseFloor {
                 revision: Revision(input.u64("floor")?),
+            },
+            10 => Self::AlterKeyspace {
+                name: input.str("keyspace name")?,
+                options: KeyspaceOptions::get(input)?,
+            },
+            11 => Self::DropKeyspace {
+                name: input.str("keyspace name")?,
             },
             _ => return Err(input.error("command kind", "the kind is unknown")),
         })
@@ -143,33 +167,7 @@ impl Commit {
                 Guard::ValueIs(row, value) => row.size_hint() + value.len() + 5,
             })
             .sum();
-        let ops: usize = self
-            .ops
-            .iter()
-            .map(|op| match op {
-                Op::Put { row, value } => row.size_hint() + value.len() + 5,
-                Op::Delete { row } => row.size_hint() + 1,
-                Op::DeleteRange {
-                    keyspace,
-                    start,
-                    end,
-                } => keyspace.len() + start.len() + end.as_ref().map_or(0, Bytes::len) + 14,
-                Op::Publish { topic, message, .. } => {
-                    let headers: usize = message
-                        .headers
-                        .iter()
-                        .map(|(name, value)| name.len() + value.len() + 8)
-                        .sum();
-                    let key = message.key.as_ref().map_or(0, Bytes::len);
-                    topic.len() + key + message.value.len() + headers + 24
-                }
-                Op::CommitOffset {
-                    topic,
-                    consumer_group,
-                    ..
-                } => topic.len() + consumer_group.len() + 24,
-            })
-            .sum();
+        let ops: usize = self.ops.iter().map(Op::size_hint).sum();
         40 + guards + ops
     }
 
@@ -196,7 +194,7 @@ impl Commit {
         }
         out.count(self.ops.len());
         for op in &self.ops {
-            op.put(out);
+            op.put_into(out);
         }
     }
 
@@ -225,6 +223,22 @@ impl Commit {
     }
 }
 
+impl KeyspaceOptions {
+    /// Appends the options' fields.
+    pub(crate) fn put(&self, out: &mut Encoder) {
+        out.option(self.default_ttl_ms, |out, ttl_ms| {
+            out.u64(ttl_ms);
+        });
+    }
+
+    /// Reads the options' fields.
+    pub(crate) fn get(input: &mut Decoder) -> Result<Self, DecodeError> {
+        Ok(Self {
+            default_ttl_ms: input.option("default ttl", |input| input.u64("default ttl"))?,
+        })
+    }
+}
+
 impl RowRef {
     fn size_hint(&self) -> usize {
         self.keyspace.len() + self.key.len() + 8
@@ -238,81 +252,6 @@ impl RowRef {
         Ok(Self {
             keyspace: input.str("keyspace")?,
             key: input.bytes("key")?,
-        })
-    }
-}
-
-impl Op {
-    fn put(&self, out: &mut Encoder) {
-        match self {
-            Self::Put { row, value } => {
-                row.put(out.u8(1));
-                out.bytes(value);
-            }
-            Self::Delete { row } => row.put(out.u8(2)),
-            Self::Publish {
-                topic,
-                partition,
-                message,
-            } => {
-                out.u8(3).str(topic).option(*partition, |out, partition| {
-                    out.u32(partition.0);
-                });
-                message.put(out);
-            }
-            Self::CommitOffset {
-                topic,
-                partition,
-                consumer_group,
-                next,
-            } => {
-                out.u8(4)
-                    .str(topic)
-                    .u32(partition.0)
-                    .str(consumer_group)
-                    .u64(next.0);
-            }
-            Self::DeleteRange {
-                keyspace,
-                start,
-                end,
-            } => {
-                out.u8(5).str(keyspace).bytes(start);
-                out.option(end.as_ref(), |out, end| {
-                    out.bytes(end);
-                });
-            }
-        }
-    }
-
-    fn get(input: &mut Decoder) -> Result<Self, DecodeError> {
-        Ok(match input.u8("op kind")? {
-            1 => Self::Put {
-                row: RowRef::get(input)?,
-                value: input.bytes("value")?,
-            },
-            2 => Self::Delete {
-                row: RowRef::get(input)?,
-            },
-            3 => Self::Publish {
-                topic: input.str("topic")?,
-                partition: input.option("partition", |input| {
-                    Ok(PartitionId(input.u32("partition")?))
-                })?,
-                message: NewMessage::get(input)?,
-            },
-            4 => Self::CommitOffset {
-                topic: input.str("topic")?,
-                partition: PartitionId(input.u32("partition")?),
-                consumer_group: input.str("consumer group")?,
-                next: Offset(input.u64("offset")?),
-            },
-            5 => Self::DeleteRange {
-                keyspace: input.str("keyspace")?,
-                start: input.bytes("start")?,
-                end: input.option("end", |input| input.bytes("end"))?,
-            },
-            _ => return Err(input.error("op kind", "the kind is unknown")),
         })
     }
 }
@@ -370,6 +309,10 @@ impl Outcome {
                         }
                         OpResult::OffsetCommitted => out.u8(4),
                         OpResult::RangeDeleted => out.u8(5),
+                        OpResult::Number { value } => out.u8(6).i64(*value),
+                        OpResult::Appended { len } => out.u8(7).u64(*len),
+                        OpResult::Expires { existed } => out.u8(8).bool(*existed),
+                        OpResult::Members { changed, count } => out.u8(9).u64(*changed).u64(*count),
                     };
                 }
             }
@@ -388,6 +331,12 @@ impl Outcome {
             }
             Self::Done => {
                 out.u8(6);
+            }
+            Self::KeyspaceAltered { revision } => {
+                out.u8(7).u64(revision.0);
+            }
+            Self::KeyspaceDropped { revision } => {
+                out.u8(8).u64(revision.0);
             }
         }
     }
@@ -410,6 +359,19 @@ impl Outcome {
                         },
                         4 => OpResult::OffsetCommitted,
                         5 => OpResult::RangeDeleted,
+                        6 => OpResult::Number {
+                            value: input.i64("number")?,
+                        },
+                        7 => OpResult::Appended {
+                            len: input.u64("length")?,
+                        },
+                        8 => OpResult::Expires {
+                            existed: input.bool("existed")?,
+                        },
+                        9 => OpResult::Members {
+                            changed: input.u64("members changed")?,
+                            count: input.u64("members")?,
+                        },
                         _ => return Err(input.error("result kind", "the kind is unknown")),
                     })
                 })?,
@@ -427,6 +389,12 @@ impl Outcome {
                 revision: Revision(input.u64("revision")?),
             },
             6 => Self::Done,
+            7 => Self::KeyspaceAltered {
+                revision: Revision(input.u64("revision")?),
+            },
+            8 => Self::KeyspaceDropped {
+                revision: Revision(input.u64("revision")?),
+            },
             _ => return Err(input.error("outcome kind", "the kind is unknown")),
         })
     }
@@ -457,6 +425,10 @@ impl Refusal {
             Self::StaleBoot { announced, known } => out.u8(12).u64(*announced).u64(*known),
             Self::FloorOutOfRange { floor, revision } => out.u8(13).u64(floor.0).u64(revision.0),
             Self::Invalid { reason } => out.u8(14).str(reason),
+            Self::WrongKind { found, wanted } => out.u8(15).u8(found.number()).u8(wanted.number()),
+            Self::NotANumber => out.u8(16),
+            Self::NumberOverflow { value } => out.u8(17).i64(*value),
+            Self::ExpiryInThePast { at_ms, now_ms } => out.u8(18).u64(*at_ms).u64(*now_ms),
         };
     }
 
@@ -512,9 +484,26 @@ impl Refusal {
             14 => Self::Invalid {
                 reason: input.str("reason")?,
             },
+            15 => Self::WrongKind {
+                found: get_row_kind(input)?,
+                wanted: get_row_kind(input)?,
+            },
+            16 => Self::NotANumber,
+            17 => Self::NumberOverflow {
+                value: input.i64("number")?,
+            },
+            18 => Self::ExpiryInThePast {
+                at_ms: input.u64("end")?,
+                now_ms: input.u64("now")?,
+            },
             _ => return Err(input.error("refusal kind", "the kind is unknown")),
         })
     }
+}
+
+fn get_row_kind(input: &mut Decoder) -> Result<RowKind, DecodeError> {
+    let kind = RowKind::of(input.u8("row kind")?);
+    kind.ok_or_else(|| input.error("row kind", "the kind is unknown"))
 }
 
 #[cfg(test)]

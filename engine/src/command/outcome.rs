@@ -1,6 +1,7 @@
 //! What a command answers.
 
 use crate::ids::{KeyspaceId, Offset, PartitionId, Revision, SessionId, TopicId};
+use crate::store::RowKind;
 
 /// The answer to one command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,16 @@ pub enum Outcome {
         /// The revision that made it.
         revision: Revision,
     },
+    /// A keyspace treats its rows in another way.
+    KeyspaceAltered {
+        /// The revision from which on it does.
+        revision: Revision,
+    },
+    /// A keyspace and all its rows are gone.
+    KeyspaceDropped {
+        /// The revision that removed it.
+        revision: Revision,
+    },
     /// A topic was made.
     TopicCreated {
         /// Its id.
@@ -38,6 +49,21 @@ pub enum Outcome {
     Done,
 }
 
+impl Outcome {
+    /// Whether names, or what they stand for, are others than before.
+    pub(crate) fn changes_names(&self) -> bool {
+        match self {
+            Self::KeyspaceCreated { .. }
+            | Self::KeyspaceAltered { .. }
+            | Self::KeyspaceDropped { .. }
+            | Self::TopicCreated { .. } => true,
+            Self::Committed { .. } | Self::Refused(_) | Self::SessionOpened { .. } | Self::Done => {
+                false
+            }
+        }
+    }
+}
+
 /// The answer to one op of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpResult {
@@ -45,6 +71,28 @@ pub enum OpResult {
     Put {
         /// 1 for a new row.
         version: u64,
+    },
+    /// A number was changed, or left as it was.
+    Number {
+        /// What it is now.
+        value: i64,
+    },
+    /// Bytes were added.
+    Appended {
+        /// How long the value is now.
+        len: u64,
+    },
+    /// A row's end was said anew, or the row was not there.
+    Expires {
+        /// Whether it was there.
+        existed: bool,
+    },
+    /// Members of a set, or fields of a hash, were written or removed.
+    Members {
+        /// How many came or went; a field that had another value before is neither.
+        changed: u64,
+        /// How many there are now.
+        count: u64,
     },
     /// A row was removed, or was not there.
     Deleted {
@@ -136,6 +184,31 @@ pub enum Refusal {
     SessionFull {
         /// `limits::SESSION_REQUESTS_MAX`.
         max: u64,
+    },
+    /// The row is something else than the op works on.
+    #[error("the row is a {found}, not a {wanted}")]
+    WrongKind {
+        /// What it is.
+        found: RowKind,
+        /// What the op works on.
+        wanted: RowKind,
+    },
+    /// A number is to be changed, and the row holds something else.
+    #[error("the row's value is no decimal number of 64 bits")]
+    NotANumber,
+    /// The number would no longer fit.
+    #[error("the sum lies outside of what 64 bits hold: the number is {value}")]
+    NumberOverflow {
+        /// What it is.
+        value: i64,
+    },
+    /// A row was to end at a time that has passed.
+    #[error("the row would have ended at {at_ms}, and it is {now_ms} now")]
+    ExpiryInThePast {
+        /// When it would have ended.
+        at_ms: u64,
+        /// The entry's time.
+        now_ms: u64,
     },
     /// A named limit of the group is reached.
     #[error("the group holds {max} {what}, the most it may")]

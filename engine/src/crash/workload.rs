@@ -93,6 +93,8 @@ impl<W: Workload> World<W> {
 /// A process: its jobs end with it, its disk does not.
 pub(crate) struct Process {
     pub(crate) env: Env,
+    /// Stands still until it is told to move.
+    pub(crate) clock: Arc<ManualClock>,
     pub(crate) workers: SteppedWorkers,
 }
 
@@ -100,13 +102,18 @@ impl Process {
     pub(crate) fn start<W: Workload>(world: &World<W>) -> Self {
         let seed = world.rng.next_u64();
         let workers = SteppedWorkers::new(seed);
+        let clock = Arc::new(ManualClock::new(1_000));
         let env = Env {
-            clock: Arc::new(ManualClock::new(1_000)),
+            clock: clock.clone(),
             rng: Arc::new(SeededRng::new(seed)),
             vfs: Arc::new(world.disk.clone()),
             workers: Arc::new(workers.clone()),
         };
-        Self { env, workers }
+        Self {
+            env,
+            clock,
+            workers,
+        }
     }
 }
 

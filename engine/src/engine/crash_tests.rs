@@ -12,8 +12,11 @@ use bytes::Bytes;
 
 use self::model::Model;
 use super::*;
-use crate::command::{Guard, NewMessage, Op, Request, RowRef};
+use crate::command::{
+    Expiry, Guard, KeyspaceOptions, NewMessage, NumberChange, Op, Request, RowRef,
+};
 use crate::crash::{Process, Workload, World, survives_power_cuts};
+use crate::env::Clock;
 use crate::env::Workers;
 use crate::ids::{Offset, PartitionId, Revision};
 use crate::state::DEFAULT_KEYSPACE;
@@ -29,6 +32,8 @@ struct EngineWorkload;
 #[derive(Clone, Copy)]
 enum Act {
     Execute,
+    /// Lets time pass.
+    Wait,
     /// Begins a checkpoint.
     Checkpoint,
     /// Lets some job do one piece of work.
@@ -42,13 +47,12 @@ enum Act {
 }
 
 enum Event {
-    Asked(Command),
+    /// At this time, milliseconds since 1970.
+    Asked(Command, u64),
     /// It was answered, and this is the digest after it.
     Answered(u64),
     /// The engine was opened, with what was asked or without it.
-    Found {
-        asked: bool,
-    },
+    Found { asked: bool },
 }
 
 #[derive(Clone, Default)]
@@ -109,9 +113,9 @@ impl Workload for EngineWorkload {
 
     fn take_in(promise: &mut Promise, event: &Event) {
         match event {
-            Event::Asked(command) => {
+            Event::Asked(command, now_ms) => {
                 let mut state = promise.durable.clone();
-                let outcome = state.apply(command);
+                let outcome = state.apply(command, *now_ms);
                 if let Command::Commit(commit) = command
                     && let Some(request) = commit.request
                 {
@@ -146,6 +150,7 @@ impl Workload for EngineWorkload {
                 Act::Execute,
                 Act::Execute,
                 Act::Execute,
+                Act::Wait,
                 Act::Help,
                 Act::Help,
                 Act::Help,
@@ -272,6 +277,10 @@ impl<'w> Life<'w> {
                 let begun = self.engine.replica().begin_checkpoint();
                 begun.expect("the power is on");
             }
+            Act::Wait => {
+                let ms = self.world.below(300);
+                self.process.clock.advance(Duration::from_millis(ms));
+            }
             Act::Help => drop(self.process.workers.help()),
             Act::Settle => while self.process.workers.help() {},
             Act::Kill | Act::Close => {}
@@ -279,7 +288,8 @@ impl<'w> Life<'w> {
     }
 
     fn execute(&mut self, command: Command) {
-        self.note(Event::Asked(command.clone()));
+        let now_ms = self.process.clock.wall_ms();
+        self.note(Event::Asked(command.clone(), now_ms));
         let outcome = self.engine.execute(command).expect("the power is on");
         let asked = self.promise.asked.as_ref().expect("it was just asked");
         assert_eq!(outcome, asked.outcome, "{:?}", asked.command);
@@ -297,7 +307,13 @@ impl<'w> Life<'w> {
             2 => Command::RaiseFloor {
                 revision: Revision(floor + world.below(revision - floor + 1)),
             },
-            3 => Command::Tick,
+            3..=4 => Command::Tick,
+            5 => Command::AlterKeyspace {
+                name: DEFAULT_KEYSPACE.to_owned(),
+                options: KeyspaceOptions {
+                    default_ttl_ms: world.one_of(&[None, None, Some(150)]),
+                },
+            },
             _ => Command::Commit(self.draw_commit()),
         }
     }
@@ -325,8 +341,8 @@ impl<'w> Life<'w> {
         for _ in 0..=world.below(4) {
             match world.below(8) {
                 0..=2 => {
-                    let (row, value) = (draw_row(world), draw_value(world, number));
-                    rows.insert(row.key.clone(), Op::Put { row, value });
+                    let row = draw_row(world);
+                    rows.insert(row.key.clone(), draw_change(world, row, number));
                 }
                 3 => {
                     let row = draw_row(world);
@@ -416,4 +432,78 @@ fn key(number: u64) -> Bytes {
 fn draw_value(world: &World<EngineWorkload>, number: u64) -> Bytes {
     let len = usize::try_from(world.below(200)).expect("small");
     Bytes::from(format!("{number} {}", "v".repeat(len)))
+}
+
+/// Something that may leave a row behind, of any kind.
+fn draw_change(world: &World<EngineWorkload>, row: RowRef, number: u64) -> Op {
+    let expiry = draw_expiry(world);
+    let members = (0..world.below(4)).map(|_| draw_member(world));
+    let members: Vec<Bytes> = members.chain([draw_member(world)]).collect();
+    match world.below(12) {
+        0..=3 => Op::Put {
+            row,
+            value: draw_value(world, number),
+            expiry,
+        },
+        4 => Op::Put {
+            row,
+            value: "7".into(),
+            expiry,
+        },
+        5 => Op::Number {
+            row,
+            change: world.one_of(&[
+                NumberChange::Add(3),
+                NumberChange::Add(i64::MAX),
+                NumberChange::Max(9),
+                NumberChange::Min(5),
+            ]),
+            expiry,
+        },
+        6 => Op::Append {
+            row,
+            suffix: draw_value(world, number),
+            expiry,
+        },
+        7 => Op::Expire { row, expiry },
+        8 => Op::SetAdd {
+            row,
+            members,
+            expiry,
+        },
+        9 => Op::SetRemove { row, members },
+        10 => Op::HashSet {
+            row,
+            fields: members
+                .into_iter()
+                .map(|field| (field, draw_value(world, number)))
+                .collect(),
+            expiry,
+        },
+        _ => Op::HashRemove {
+            row,
+            fields: members,
+        },
+    }
+}
+
+fn draw_expiry(world: &World<EngineWorkload>) -> Expiry {
+    match world.below(10) {
+        0..=3 => Expiry::Default,
+        4 => Expiry::Never,
+        5 => Expiry::Keep,
+        6..=7 => Expiry::After(1 + world.below(400)),
+        8 => Expiry::IfNew(1 + world.below(400)),
+        _ => Expiry::At(900 + world.below(1_000)),
+    }
+}
+
+/// Few, some of them with bytes that the order of keys must not mistake.
+fn draw_member(world: &World<EngineWorkload>) -> Bytes {
+    let member = world.below(6);
+    Bytes::from(match member {
+        0 => Vec::new(),
+        1 => vec![0],
+        _ => vec![u8::MAX, b'0' + member.to_le_bytes()[0]],
+    })
 }

@@ -9,18 +9,19 @@ use bytes::Bytes;
 
 use super::rooms::Rooms;
 use super::{Catalog, Replica};
-use crate::apply::store_key;
+use crate::apply::{keys, members_of};
 use crate::cache::CacheStats;
 use crate::command::RowRef;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{KeyspaceId, PartitionId, Revision};
 use crate::limits::{PAGE_BYTES_MAX, PAGE_ITEMS_MAX};
+use crate::planted::{Planted, on};
 use crate::query::{
-    ConsumerGroupView, FetchAnswer, FetchRequest, GetAnswer, PartitionView, RowView, ScanPage,
-    ScanRequest, TopicView,
+    BatchAnswer, ConsumerGroupView, FetchAnswer, FetchRequest, GetAnswer, KeyspaceView,
+    MembersPage, MembersRequest, PartitionView, RowView, ScanPage, ScanRequest, TopicView,
 };
 use crate::queue::PartitionRef;
-use crate::store::{KeyRange, Row};
+use crate::store::{BorrowedRow, KeyRange, NEVER_MS, Row, RowKind, RowMeta};
 
 impl Replica {
     /// Reads one row.
@@ -29,15 +30,45 @@ impl Replica {
     /// `NotFound` for an unknown keyspace; `OutOfRange` for a revision below the floor or above
     /// the newest; `Io` or `Corrupt` from the disk.
     pub fn get(&self, row: &RowRef, at: Option<Revision>) -> Result<GetAnswer> {
-        let key = store_key(self.keyspace(&row.keyspace)?, &row.key);
+        let key = keys::row_key(self.keyspace(&row.keyspace)?, &row.key);
         let (rooms, revision) = self.reading(at)?;
         let found = match at {
             Some(_) => self.noticed(rooms.store.get(&key, revision))?,
             None => self.noticed(self.newest(&rooms, &key, revision))?,
         };
         self.check_floor(revision)?;
+        let found = found.filter(|found| self.lives(&found.meta));
         let row = found.map(|found| view(row.key.clone(), found));
         Ok(GetAnswer { row, revision })
+    }
+
+    /// Reads several rows at one revision, in the order in which they are asked for: as many as a
+    /// page has room for, and always one.
+    ///
+    /// # Errors
+    /// As [`Replica::get`].
+    pub fn get_many(&self, rows: &[RowRef], at: Option<Revision>) -> Result<BatchAnswer> {
+        let (rooms, revision) = self.reading(at)?;
+        let mut found = Vec::with_capacity(rows.len());
+        let mut bytes = 0;
+        for row in rows {
+            let key = keys::row_key(self.keyspace(&row.keyspace)?, &row.key);
+            let stored = match at {
+                Some(_) => self.noticed(rooms.store.get(&key, revision))?,
+                None => self.noticed(self.newest(&rooms, &key, revision))?,
+            };
+            let stored = stored.filter(|stored| self.lives(&stored.meta));
+            bytes += row.key.len() + stored.as_ref().map_or(0, |stored| stored.value.len());
+            if !found.is_empty() && bytes > PAGE_BYTES_MAX {
+                break;
+            }
+            found.push(stored.map(|stored| view(row.key.clone(), stored)));
+        }
+        self.check_floor(revision)?;
+        Ok(BatchAnswer {
+            rows: found,
+            revision,
+        })
     }
 
     /// Reads a page of rows in key order.
@@ -47,9 +78,9 @@ impl Replica {
     pub fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
         let keyspace = self.keyspace(&request.keyspace)?;
         let (rooms, revision) = self.reading(request.at)?;
-        let mut range = KeyRange::prefix(store_key(keyspace, &request.prefix));
+        let mut range = KeyRange::prefix(keys::row_key(keyspace, &request.prefix));
         if let Some(after) = &request.after {
-            let after = store_key(keyspace, after);
+            let after = keys::row_key(keyspace, after);
             if request.reverse {
                 range.end = Some(range.end.map_or(after.clone(), |end| end.min(after)));
             } else {
@@ -70,6 +101,9 @@ impl Replica {
         };
         for item in self.noticed(found)? {
             let (key, row) = self.noticed(item)?;
+            if !self.lives(&row.meta) {
+                continue;
+            }
             let row = view(key.slice(4..), row);
             bytes += row.key.len() + row.value.len();
             if !rows.is_empty() && (rows.len() == limit || bytes > PAGE_BYTES_MAX) {
@@ -97,13 +131,91 @@ impl Replica {
         prefix: &[u8],
         at: Option<Revision>,
     ) -> Result<(u64, Revision)> {
-        let range = KeyRange::prefix(store_key(self.keyspace(keyspace)?, prefix));
+        let range = KeyRange::prefix(keys::row_key(self.keyspace(keyspace)?, prefix));
         let (rooms, revision) = self.reading(at)?;
         let mut rows = self.noticed(rooms.store.scan_keys(range, revision, false))?;
         let mut count = 0;
-        while self.noticed(rows.show_next(&mut |_, _| count += 1))? {}
+        let mut see = |_: &[u8], row: BorrowedRow<'_>| count += u64::from(self.lives(&row.meta));
+        while self.noticed(rows.show_next(&mut see))? {}
         self.check_floor(revision)?;
         Ok((count, revision))
+    }
+
+    /// Reads a page of a set's members or of a hash's fields, in their order.
+    ///
+    /// # Errors
+    /// As [`Replica::get`]; `Invalid` if the row is no set and no hash.
+    pub fn members(&self, request: &MembersRequest) -> Result<MembersPage> {
+        let row = &request.row;
+        let key = keys::row_key(self.keyspace(&row.keyspace)?, &row.key);
+        let (rooms, revision) = self.reading(request.at)?;
+        let mut page = MembersPage {
+            kind: None,
+            members: Vec::new(),
+            more: false,
+            revision,
+        };
+        let found = self.noticed(rooms.store.get(&key, revision))?;
+        let Some(found) = found.filter(|found| self.lives(&found.meta)) else {
+            self.check_floor(revision)?;
+            return Ok(page);
+        };
+        if found.meta.kind == RowKind::Bytes {
+            let context = "the row is a plain value, neither a set nor a hash";
+            return Err(Error::new(ErrorKind::Invalid, context));
+        }
+        page.kind = Some(found.meta.kind);
+        let mut range = keys::members(&key);
+        if let Some(after) = &request.after {
+            range.start = next_key(&keys::member_key(&key, after));
+        }
+        let limit = match request.limit {
+            0 => PAGE_ITEMS_MAX,
+            limit => limit.min(PAGE_ITEMS_MAX),
+        };
+        let prefix = keys::member_prefix_bytes(&key);
+        let mut bytes = 0;
+        for item in self.noticed(rooms.store.scan(range, revision, false))? {
+            let (member, row) = self.noticed(item)?;
+            let member = member.slice(prefix..);
+            bytes += member.len() + row.value.len();
+            let is_full = page.members.len() == limit || bytes > PAGE_BYTES_MAX;
+            if is_full && !page.members.is_empty() {
+                page.more = true;
+                break;
+            }
+            page.members.push((member, row.value));
+        }
+        self.check_floor(revision)?;
+        Ok(page)
+    }
+
+    /// Reads one field of a hash, or asks for one member of a set: nothing for one that is not
+    /// there, and an empty value for a set's member.
+    ///
+    /// # Errors
+    /// As [`Replica::members`].
+    pub fn member(
+        &self,
+        row: &RowRef,
+        member: &[u8],
+        at: Option<Revision>,
+    ) -> Result<(Option<Bytes>, Revision)> {
+        let key = keys::row_key(self.keyspace(&row.keyspace)?, &row.key);
+        let (rooms, revision) = self.reading(at)?;
+        let found = self.noticed(rooms.store.get(&key, revision))?;
+        let mut value = None;
+        if let Some(found) = found.filter(|found| self.lives(&found.meta)) {
+            if found.meta.kind == RowKind::Bytes {
+                let context = "the row is a plain value, neither a set nor a hash";
+                return Err(Error::new(ErrorKind::Invalid, context));
+            }
+            let key = keys::member_key(&key, member);
+            let found = self.noticed(rooms.store.get(&key, revision))?;
+            value = found.map(|found| found.value);
+        }
+        self.check_floor(revision)?;
+        Ok((value, revision))
     }
 
     /// Reads messages of one partition.
@@ -168,9 +280,15 @@ impl Replica {
         self.catalog().topics.keys().cloned().collect()
     }
 
-    /// The names of all keyspaces, sorted.
-    pub fn keyspaces(&self) -> Vec<String> {
-        self.catalog().keyspaces.keys().cloned().collect()
+    /// All keyspaces, by name.
+    pub fn keyspaces(&self) -> Vec<KeyspaceView> {
+        let catalog = self.catalog();
+        let keyspaces = catalog.keyspaces.iter();
+        let view = keyspaces.map(|(name, (_, options))| KeyspaceView {
+            name: name.clone(),
+            options: options.clone(),
+        });
+        view.collect()
     }
 
     /// What the row cache did; each of its misses is a row that the store was asked for. The
@@ -226,6 +344,11 @@ impl Replica {
         }
     }
 
+    /// Whether a row has not ended. Time is that of the last entry, at every revision.
+    fn lives(&self, meta: &RowMeta) -> bool {
+        meta.expires_at_ms > self.now_ms() || on(Planted::ShowEnded)
+    }
+
     /// The rooms to read from and the revision to read at.
     fn reading(&self, at: Option<Revision>) -> Result<(Arc<Rooms>, Revision)> {
         let rooms = self.inner.rooms.read().clone();
@@ -258,7 +381,7 @@ impl Replica {
         self.catalog()
             .keyspaces
             .get(name)
-            .copied()
+            .map(|(id, _)| *id)
             .ok_or_else(|| unknown("keyspace", name))
     }
 
@@ -280,12 +403,21 @@ impl Replica {
 }
 
 fn view(key: Bytes, row: Row) -> RowView {
+    let meta = row.meta;
+    let members = members_of(&row);
+    let (value, members) = match meta.kind {
+        RowKind::Bytes => (row.value, 0),
+        RowKind::Set | RowKind::Hash => (Bytes::new(), members),
+    };
     RowView {
         key,
-        value: row.value,
-        create_revision: row.create_revision,
+        value,
+        create_revision: meta.create_revision,
         mod_revision: row.mod_revision,
-        version: row.version,
+        version: meta.version,
+        expires_at_ms: (meta.expires_at_ms != NEVER_MS).then_some(meta.expires_at_ms),
+        kind: meta.kind,
+        members,
     }
 }
 

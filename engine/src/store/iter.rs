@@ -154,9 +154,8 @@ impl VisibleRows {
         {
             let row = BorrowedRow {
                 value: if self.keys_only { &[] } else { value },
-                create_revision: row.create_revision,
                 mod_revision,
-                version: row.version,
+                meta: row.meta,
             };
             see(&self.key, row);
         } else if let Some(row) = self.merge.row() {

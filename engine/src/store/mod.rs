@@ -82,7 +82,7 @@ pub use kind::{StoreKind, open};
 pub use lsm::Lsm;
 pub use options::{Compression, LevelStats, StoreOptions, StoreStats};
 pub use pin::{InstalledTable, PinnedBlobFile, PinnedTable, PinnedTables, table_file_name};
-pub use row::{BorrowedRow, NewRow, Row, RowWrite};
+pub use row::{BorrowedRow, NEVER_MS, NewRow, Row, RowKind, RowMeta, RowWrite};
 #[cfg(feature = "sled")]
 pub use sled::SledStore;
 

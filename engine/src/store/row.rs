@@ -1,6 +1,7 @@
 //! A row as the store keeps it.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use bytes::Bytes;
 
@@ -8,17 +9,89 @@ use super::blob::{BlobRef, BlobValue};
 use crate::Result;
 use crate::ids::Revision;
 
+/// The end of a row that has none.
+pub const NEVER_MS: u64 = u64::MAX;
+
+/// What a version of a row knows beside its value and its revision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowMeta {
+    /// When the row came into being: the first put after it was last absent.
+    pub create_revision: Revision,
+    /// How often the row was written since it came into being; 1 for a new row.
+    pub version: u64,
+    /// When the row ends, milliseconds since 1970; [`NEVER_MS`] if it does not. The store keeps
+    /// this and hides nothing.
+    pub expires_at_ms: u64,
+    /// What the value is.
+    pub kind: RowKind,
+}
+
+/// What a row's value is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum RowKind {
+    /// What its writer wrote.
+    #[default]
+    Bytes,
+    /// How many members a set has; each is a row of its own.
+    Set,
+    /// How many fields a hash has; each is a row of its own.
+    Hash,
+}
+
+impl RowMeta {
+    /// A row of bytes that never ends.
+    pub fn of_bytes(create_revision: Revision, version: u64) -> Self {
+        Self {
+            create_revision,
+            version,
+            expires_at_ms: NEVER_MS,
+            kind: RowKind::Bytes,
+        }
+    }
+
+    /// Whether it is what [`RowMeta::of_bytes`] makes.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.expires_at_ms == NEVER_MS && self.kind == RowKind::Bytes
+    }
+}
+
+impl fmt::Display for RowKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bytes => "plain value",
+            Self::Set => "set",
+            Self::Hash => "hash",
+        })
+    }
+}
+
+impl RowKind {
+    /// The number of this kind in every format.
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Self::Bytes => 0,
+            Self::Set => 1,
+            Self::Hash => 2,
+        }
+    }
+
+    /// The kind of this number.
+    pub(crate) fn of(number: u8) -> Option<Self> {
+        [Self::Bytes, Self::Set, Self::Hash]
+            .into_iter()
+            .find(|kind| kind.number() == number)
+    }
+}
+
 /// One version of a row, as read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     /// What was written.
     pub value: Bytes,
-    /// When the row came into being: the first put after it was last absent.
-    pub create_revision: Revision,
     /// When this version was written.
     pub mod_revision: Revision,
-    /// How often the row was written since it came into being; 1 for a new row.
-    pub version: u64,
+    /// What else it knows.
+    pub meta: RowMeta,
 }
 
 /// One version of a row, shown where it lies: nothing is copied, and nothing is kept.
@@ -26,12 +99,10 @@ pub struct Row {
 pub struct BorrowedRow<'a> {
     /// What was written.
     pub value: &'a [u8],
-    /// When the row came into being: the first put after it was last absent.
-    pub create_revision: Revision,
     /// When this version was written.
     pub mod_revision: Revision,
-    /// How often the row was written since it came into being; 1 for a new row.
-    pub version: u64,
+    /// What else it knows.
+    pub meta: RowMeta,
 }
 
 /// A version to be written; its `mod_revision` is the revision of the write.
@@ -39,10 +110,8 @@ pub struct BorrowedRow<'a> {
 pub struct NewRow {
     /// The value.
     pub value: Bytes,
-    /// When the row came into being.
-    pub create_revision: Revision,
-    /// How often the row was written since it came into being; 1 for a new row.
-    pub version: u64,
+    /// What else it knows.
+    pub meta: RowMeta,
 }
 
 /// One change of one row.
@@ -59,9 +128,8 @@ impl Row {
     pub fn borrowed(&self) -> BorrowedRow<'_> {
         BorrowedRow {
             value: &self.value,
-            create_revision: self.create_revision,
             mod_revision: self.mod_revision,
-            version: self.version,
+            meta: self.meta,
         }
     }
 }
@@ -84,8 +152,7 @@ impl Found {
 #[derive(Clone, Debug)]
 pub(super) struct StoredRow {
     pub(super) value: StoredValue,
-    pub(super) create_revision: Revision,
-    pub(super) version: u64,
+    pub(super) meta: RowMeta,
 }
 
 /// A value as a table holds it.
@@ -116,9 +183,8 @@ impl StoredRow {
                 StoredValue::Inline(value) => value,
                 StoredValue::Blob(value) => value.read()?,
             },
-            create_revision: self.create_revision,
             mod_revision,
-            version: self.version,
+            meta: self.meta,
         })
     }
 
@@ -126,9 +192,8 @@ impl StoredRow {
     pub(super) fn without_value(self, mod_revision: Revision) -> Row {
         Row {
             value: Bytes::new(),
-            create_revision: self.create_revision,
             mod_revision,
-            version: self.version,
+            meta: self.meta,
         }
     }
 
@@ -142,8 +207,7 @@ impl StoredRow {
                     file_bytes: value.file.len,
                 },
             },
-            create_revision: self.create_revision,
-            version: self.version,
+            meta: self.meta,
         }
     }
 }
@@ -152,8 +216,7 @@ impl StoredRow {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RowParts<'a> {
     pub(super) value: ValueParts<'a>,
-    pub(super) create_revision: Revision,
-    pub(super) version: u64,
+    pub(super) meta: RowMeta,
 }
 
 /// A value on its way into a table.
@@ -181,9 +244,8 @@ impl NewRow {
     pub(super) fn at(self, mod_revision: Revision) -> Row {
         Row {
             value: self.value,
-            create_revision: self.create_revision,
             mod_revision,
-            version: self.version,
+            meta: self.meta,
         }
     }
 }

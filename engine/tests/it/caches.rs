@@ -35,9 +35,11 @@ fn dropped_caches_change_no_answer_and_each_row_comes_from_the_store_once() {
     let engine = Engine::open(folder.path(), options).expect("a new folder opens");
     let numbers: Vec<u64> = (0..ROWS).collect();
     for numbers in numbers.chunks(ROWS_A_COMMIT) {
-        let put = |number: &u64| Op::Put {
-            row: row(*number),
-            value: Bytes::from(format!("value {number}").repeat(20)),
+        let put = |number: &u64| {
+            Op::put(
+                row(*number),
+                Bytes::from(format!("value {number}").repeat(20)),
+            )
         };
         let commit = Commit {
             ops: numbers.iter().map(put).collect(),

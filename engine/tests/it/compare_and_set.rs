@@ -10,10 +10,7 @@ use engine::{Engine, Options};
 const CALLERS: usize = 100;
 
 fn put(row: &RowRef, value: impl Into<Bytes>, guards: Vec<Guard>) -> Commit {
-    let op = Op::Put {
-        row: row.clone(),
-        value: value.into(),
-    };
+    let op = Op::put(row.clone(), value.into());
     Commit {
         guards,
         ops: vec![op],

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use engine::command::{Batch, Command, Commit, NewMessage, Op, Payload, RowRef};
+use engine::command::{Batch, Command, Commit, Expiry, NewMessage, Op, Payload, RowRef};
 use engine::env::vfs::OpenMode;
 use engine::env::vfs::mem::MemVfs;
 use engine::env::{Env, Vfs};
@@ -82,6 +82,7 @@ fn open(vfs: &Arc<dyn Vfs>) -> engine::Result<Replica> {
 fn commit(number: u64) -> Commit {
     let ops = vec![
         Op::Put {
+            expiry: Expiry::Default,
             row: RowRef {
                 keyspace: "default".to_owned(),
                 key: Bytes::from(format!("row {}", number % 5)),

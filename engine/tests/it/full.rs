@@ -309,10 +309,7 @@ fn a_compaction_that_would_take_the_reserve_waits_for_room() {
     };
     for number in 0..ROWS {
         let value = Bytes::from_static(b"value");
-        let put = Op::Put {
-            row: row(number),
-            value,
-        };
+        let put = Op::put(row(number), value);
         execute(put).expect("there is room");
     }
     settle();
@@ -349,10 +346,7 @@ fn a_compaction_that_would_take_the_reserve_waits_for_room() {
     settle();
     assert!(l0_tables(&vfs) < due, "with room the compaction begins");
     assert_eq!(engine.disk().state, DiskState::Healthy);
-    let put = Op::Put {
-        row: row(0),
-        value: Bytes::new(),
-    };
+    let put = Op::put(row(0), Bytes::new());
     execute(put).expect("writes came back");
     engine.close().expect("a healthy engine closes");
     life.workers.abandon();

@@ -90,7 +90,7 @@ fn entry(index: u64) -> (LogId, Payload) {
             message,
         };
         vec![Command::Commit(Commit {
-            ops: vec![Op::Put { row, value }, publish],
+            ops: vec![Op::put(row, value), publish],
             ..Commit::default()
         })]
     };

@@ -44,10 +44,7 @@ fn commit(engine: &Engine, number: u64) {
         keyspace: "default".to_owned(),
         key: "last".into(),
     };
-    let put = |row| Op::Put {
-        row,
-        value: value.clone(),
-    };
+    let put = |row| Op::put(row, value.clone());
     let commit = Commit {
         ops: vec![put(row(number)), put(last)],
         ..Commit::default()

@@ -69,7 +69,7 @@ pub(crate) fn commit(number: u64) -> Command {
         message,
     };
     Command::Commit(Commit {
-        ops: vec![Op::Put { row, value }, publish],
+        ops: vec![Op::put(row, value), publish],
         ..Commit::default()
     })
 }

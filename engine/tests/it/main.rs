@@ -3,6 +3,7 @@
 mod caches;
 mod compare_and_set;
 mod damage;
+mod ends;
 mod examples;
 mod fixtures;
 mod full;

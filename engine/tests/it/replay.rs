@@ -20,7 +20,7 @@ fn a_state_older_than_the_purged_log_is_refused() {
     };
     let value = Bytes::from_static(b"value");
     let commit = Commit {
-        ops: vec![Op::Put { row, value }],
+        ops: vec![Op::put(row, value)],
         ..Commit::default()
     };
     engine.commit(commit).expect("the disk has room");
@@ -65,13 +65,13 @@ fn a_cut_manifest_is_refused_before_anything_is_removed() {
     };
     engine.execute(topic).expect("the disk has room");
     for key in ["one", "two"] {
-        let put = Op::Put {
-            row: RowRef {
+        let put = Op::put(
+            RowRef {
                 keyspace: "default".to_owned(),
                 key: key.into(),
             },
-            value: vec![7; 2000].into(),
-        };
+            vec![7; 2000].into(),
+        );
         let publish = Op::Publish {
             topic: "events".to_owned(),
             partition: None,

@@ -3,11 +3,15 @@
 //! ```text
 //! put KEYSPACE KEY VALUE · delete KEYSPACE KEY · publish TOPIC KEY VALUE
 //! commit exists@KS/KEY absent@KS/KEY revision@KS/KEY=N value@KS/KEY=V
-//!        put@KS/KEY=V delete@KS/KEY publish@TOPIC/KEY=V offset@TOPIC/PARTITION/GROUP=N
+//!        put@KS/KEY=V put-ttl@KS/KEY=V~END delete@KS/KEY add|max|min@KS/KEY=N~END
+//!        append@KS/KEY=V~END expire@KS/KEY=END set-add@KS/KEY=M,M~END set-remove@KS/KEY=M,M
+//!        hash-set@KS/KEY=F:V,F:V~END hash-remove@KS/KEY=F,F
+//!        publish@TOPIC/KEY=V offset@TOPIC/PARTITION/GROUP=N
 //!        [session=S number=N acked=N]
 //! get KS KEY [at=REV] · scan KS [prefix= after= limit= at= reverse=true keys=true] · count KS [prefix=]
 //! fetch TOPIC PARTITION FROM [limit=N] · topic NAME · topics · keyspaces · view
-//! create-keyspace NAME · create-topic NAME PARTITIONS · session · close SESSION
+//! members KS KEY [after= limit= at=]
+//! create-keyspace NAME [ttl=MS] · alter-keyspace NAME [ttl=MS] · drop-keyspace NAME · create-topic NAME PARTITIONS · session · close SESSION
 //! tick · boot NODE N · floor REV · wait MS · checkpoint · reopen
 //! ```
 
@@ -16,10 +20,14 @@ use std::fmt::Write as _;
 use std::str::FromStr;
 
 use bytes::Bytes;
-use engine::command::{Command, Commit, Guard, NewMessage, Op, OpResult, Outcome, Request, RowRef};
+use engine::command::{
+    Command, Commit, Expiry, Guard, KeyspaceOptions, NewMessage, NumberChange, Op, OpResult,
+    Outcome, Request, RowRef,
+};
 use engine::ids::{Boot, NodeId, Offset, PartitionId, Revision, SessionId};
-use engine::query::{FetchRequest, RowView, ScanRequest};
+use engine::query::{FetchRequest, MembersRequest, RowView, ScanRequest};
 use engine::replica::Replica;
+use engine::store::RowKind;
 use goldenscript::{Argument, ArgumentConsumer, Command as Line, Context, Runner};
 
 type Fallible<T> = Result<T, Box<dyn StdError>>;
@@ -59,10 +67,7 @@ impl<W: World> Runner for Script<W> {
                     keyspace: word("keyspace")?,
                     key: word("key")?.into(),
                 };
-                commit(vec![Op::Put {
-                    row,
-                    value: word("value")?.into(),
-                }])
+                commit(vec![Op::put(row, word("value")?.into())])
             }
             "delete" => {
                 let row = RowRef {
@@ -80,6 +85,14 @@ impl<W: World> Runner for Script<W> {
                 commit(vec![publish(topic, &word("key")?, &word("value")?)])
             }
             "create-keyspace" => Command::CreateKeyspace {
+                name: word("name")?,
+                options: keyspace_options(line)?,
+            },
+            "alter-keyspace" => Command::AlterKeyspace {
+                name: word("name")?,
+                options: keyspace_options(line)?,
+            },
+            "drop-keyspace" => Command::DropKeyspace {
                 name: word("name")?,
             },
             "create-topic" => {
@@ -188,7 +201,32 @@ impl<W: World> Script<W> {
                 }
             }
             "topics" => writeln!(out, "{}", replica.topics().join(" "))?,
-            "keyspaces" => writeln!(out, "{}", replica.keyspaces().join(" "))?,
+            "keyspaces" => {
+                for keyspace in replica.keyspaces() {
+                    let ttl = keyspace.options.default_ttl_ms;
+                    let ttl = ttl.map_or(String::new(), |ttl| format!(" ttl {ttl} ms"));
+                    writeln!(out, "{}{ttl}", keyspace.name)?;
+                }
+            }
+            "members" => {
+                let page = replica.members(&MembersRequest {
+                    row: RowRef {
+                        keyspace: positional(args.next_pos())?,
+                        key: positional(args.next_pos())?.into(),
+                    },
+                    after: option::<String>(&mut args, "after")?.map(Bytes::from),
+                    at: option::<u64>(&mut args, "at")?.map(Revision),
+                    limit: option(&mut args, "limit")?.unwrap_or(0),
+                })?;
+                let kind = page
+                    .kind
+                    .map_or("absent".to_owned(), |kind| kind.to_string());
+                let more = if page.more { ", more follow" } else { "" };
+                for (member, value) in &page.members {
+                    writeln!(out, "{}={}", text(member), text(value))?;
+                }
+                writeln!(out, "{kind} at {}{more}", page.revision)?;
+            }
             "view" => {
                 let view = replica.view();
                 writeln!(out, "revision {} floor {}", view.revision, view.floor)?;
@@ -251,10 +289,70 @@ fn parse_commit(line: &Line) -> Fallible<Command> {
                     .push(Guard::RevisionIs(row(), Revision(value.parse()?)));
             }
             "value" => commit.guards.push(Guard::ValueIs(row(), bytes)),
-            "put" => commit.ops.push(Op::Put {
-                row: row(),
-                value: bytes,
-            }),
+            "put" => commit.ops.push(Op::put(row(), bytes)),
+            "put-ttl" => {
+                let (value, expiry) = with_expiry(value)?;
+                let (row, value) = (row(), value.into());
+                commit.ops.push(Op::Put { row, value, expiry });
+            }
+            "add" | "max" | "min" => {
+                let (number, expiry) = with_expiry(value)?;
+                let number = number.parse()?;
+                let change = match verb {
+                    "add" => NumberChange::Add(number),
+                    "max" => NumberChange::Max(number),
+                    _ => NumberChange::Min(number),
+                };
+                let row = row();
+                commit.ops.push(Op::Number {
+                    row,
+                    change,
+                    expiry,
+                });
+            }
+            "append" => {
+                let (suffix, expiry) = with_expiry(value)?;
+                let (row, suffix) = (row(), suffix.into());
+                commit.ops.push(Op::Append {
+                    row,
+                    suffix,
+                    expiry,
+                });
+            }
+            "expire" => {
+                let (_, expiry) = with_expiry(&format!("~{value}"))?;
+                commit.ops.push(Op::Expire { row: row(), expiry });
+            }
+            "set-add" => {
+                let (members, expiry) = with_expiry(value)?;
+                let (row, members) = (row(), names(&members));
+                commit.ops.push(Op::SetAdd {
+                    row,
+                    members,
+                    expiry,
+                });
+            }
+            "set-remove" => {
+                let (row, members) = (row(), names(value));
+                commit.ops.push(Op::SetRemove { row, members });
+            }
+            "hash-set" => {
+                let (fields, expiry) = with_expiry(value)?;
+                let fields = fields.split_terminator(',').map(|field| {
+                    let (field, value) = field.split_once(':').unwrap_or((field, ""));
+                    (field.to_owned().into(), value.to_owned().into())
+                });
+                let (row, fields) = (row(), fields.collect());
+                commit.ops.push(Op::HashSet {
+                    row,
+                    fields,
+                    expiry,
+                });
+            }
+            "hash-remove" => {
+                let (row, fields) = (row(), names(value));
+                commit.ops.push(Op::HashRemove { row, fields });
+            }
             "delete" => commit.ops.push(Op::Delete { row: row() }),
             "delete-range" => commit.ops.push(delete_range(space, key, value)),
             "publish" => commit.ops.push(publish(space.to_owned(), key, value)),
@@ -280,7 +378,35 @@ fn commit(ops: Vec<Op>) -> Command {
     })
 }
 
-/// A message; the key `"-"` stands for none.
+fn keyspace_options(line: &Line) -> Fallible<KeyspaceOptions> {
+    let mut args = line.consume_args();
+    Ok(KeyspaceOptions {
+        default_ttl_ms: option(&mut args, "ttl")?,
+    })
+}
+
+/// A value, and when it ends: `V`, `V~after:MS`, `V~at:MS`, `V~new:MS`, `V~never`, `V~keep`.
+fn with_expiry(value: &str) -> Fallible<(String, Expiry)> {
+    let (value, expiry) = value.split_once('~').unwrap_or((value, ""));
+    let (how, ms) = expiry.split_once(':').unwrap_or((expiry, "0"));
+    let ms = ms.parse()?;
+    let expiry = match how {
+        "" => Expiry::Default,
+        "never" => Expiry::Never,
+        "keep" => Expiry::Keep,
+        "after" => Expiry::After(ms),
+        "at" => Expiry::At(ms),
+        "new" => Expiry::IfNew(ms),
+        _ => return Err(format!("no expiry is called {how}").into()),
+    };
+    Ok((value.to_owned(), expiry))
+}
+
+fn names(names: &str) -> Vec<Bytes> {
+    let names = names.split_terminator(',');
+    names.map(|name| name.to_owned().into()).collect()
+}
+
 /// A range of a keyspace; `-` stands for its beginning or end.
 fn delete_range(keyspace: &str, start: &str, end: &str) -> Op {
     let bound = |bound: &str| (bound != "-").then(|| Bytes::from(bound.to_owned()));
@@ -291,6 +417,7 @@ fn delete_range(keyspace: &str, start: &str, end: &str) -> Op {
     }
 }
 
+/// A message; the key `"-"` stands for none.
 fn publish(topic: String, key: &str, value: &str) -> Op {
     let key = (key != "-").then(|| Bytes::from(key.to_owned()));
     let message = NewMessage {
@@ -324,10 +451,16 @@ fn show_outcome(outcome: &Outcome) -> String {
                 .map(|result| match result {
                     OpResult::Put { version } => format!("version {version}"),
                     OpResult::Deleted { existed: true } => "deleted".to_owned(),
-                    OpResult::Deleted { existed: false } => "was absent".to_owned(),
+                    OpResult::Deleted { existed: false } | OpResult::Expires { existed: false } => {
+                        "was absent".to_owned()
+                    }
                     OpResult::Published { partition, offset } => format!("at {partition}/{offset}"),
                     OpResult::OffsetCommitted => "recorded".to_owned(),
                     OpResult::RangeDeleted => "range deleted".to_owned(),
+                    OpResult::Number { value } => format!("is {value}"),
+                    OpResult::Appended { len } => format!("{len} bytes"),
+                    OpResult::Expires { existed: true } => "ends".to_owned(),
+                    OpResult::Members { changed, count } => format!("{changed} of {count}"),
                 })
                 .collect();
             format!("revision {revision}: {}\n", results.join(", "))
@@ -337,19 +470,26 @@ fn show_outcome(outcome: &Outcome) -> String {
         Outcome::KeyspaceCreated { keyspace, revision } => {
             format!("keyspace {keyspace} at {revision}\n")
         }
+        Outcome::KeyspaceAltered { revision } => format!("altered at {revision}\n"),
+        Outcome::KeyspaceDropped { revision } => format!("dropped at {revision}\n"),
         Outcome::TopicCreated { topic, revision } => format!("topic {topic} at {revision}\n"),
         Outcome::Done => "done\n".to_owned(),
     }
 }
 
 fn show_row(row: &RowView) -> String {
+    let value = match row.kind {
+        RowKind::Bytes => text(&row.value),
+        kind => format!("{kind} of {}", row.members),
+    };
+    let ends = row.expires_at_ms.map(|ms| format!(" ends {ms}"));
     format!(
-        "{}={} created {} modified {} version {}",
+        "{}={value} created {} modified {} version {}{}",
         text(&row.key),
-        text(&row.value),
         row.create_revision,
         row.mod_revision,
-        row.version
+        row.version,
+        ends.unwrap_or_default()
     )
 }
 

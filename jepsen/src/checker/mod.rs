@@ -6,6 +6,7 @@
 //! bank           money is neither made nor lost
 //! set            every acknowledged element stays
 //! counter        a count lies between what must and what may have been added
+//! ends           a set that ends is whole until then, and gone from then on
 //! queue          messages: nothing lost, invented, doubled, moved or seen in another order
 //! consumer       a consumer group goes on behind what it has dealt with, and not further
 //! atomic         a commit's row and message are both there, or neither
@@ -30,6 +31,7 @@ pub mod bank;
 pub mod cache;
 pub mod consumer;
 pub mod counter;
+pub mod ends;
 pub mod exactly_once;
 mod flow;
 pub mod gap;
@@ -57,6 +59,7 @@ pub fn check(history: &History) -> Vec<Report> {
         bank::check(history),
         set::check(history),
         counter::check(history),
+        ends::check(history),
         queue::check(history),
         consumer::check(history),
         atomic::check(history),

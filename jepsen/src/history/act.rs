@@ -138,6 +138,20 @@ pub enum Act {
         /// The counter.
         counter: String,
     },
+    /// Adds an element to a set that ends some time after its first.
+    Join {
+        /// The set.
+        set: String,
+        /// Unique for the set.
+        element: u64,
+    },
+    /// Reads a set that ends.
+    Ending {
+        /// The set.
+        set: String,
+        /// How long it lives.
+        ttl_ms: u64,
+    },
     /// Takes a lock; the answer's token is higher than any that the lock gave before.
     Acquire {
         /// The lock.
@@ -201,6 +215,7 @@ impl Act {
             | Self::Transfer { .. }
             | Self::Add { .. }
             | Self::Increment { .. }
+            | Self::Join { .. }
             | Self::Acquire { .. }
             | Self::Release { .. }
             | Self::Use { .. } => true,
@@ -215,6 +230,7 @@ impl Act {
             | Self::Balances
             | Self::Elements { .. }
             | Self::Count { .. }
+            | Self::Ending { .. }
             | Self::Fault { .. }
             | Self::Heal => false,
         }

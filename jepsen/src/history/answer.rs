@@ -48,6 +48,24 @@ pub enum Found {
     Count(i64),
     /// By whoever took a lock.
     Token(u64),
+    /// By a read of a set that ends.
+    Ending {
+        /// The revision that was read.
+        at: u64,
+        /// What was there; `None` if nothing was.
+        incarnation: Option<Incarnation>,
+    },
+}
+
+/// A set that ends, in one of its lives.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Incarnation {
+    /// The revision at which it came into being.
+    pub created: u64,
+    /// When it ends, in the cluster's time.
+    pub ends_ms: u64,
+    /// What is in it.
+    pub elements: Vec<u64>,
 }
 
 /// A row that is there.

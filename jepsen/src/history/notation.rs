@@ -12,13 +12,16 @@
 //! lists     txn x+1 x -> [1]
 //! bank      open a=5 b=5 · move FROM TO AMOUNT · total -> a=4 b=6
 //! sets      add S E · elements S -> [1,2]        counters  inc C BY · count C -> 3
+//! ends      join S E -> ok @REV · ending S TTL -> AT/CREATED/ENDS [1,2] or absent@AT
 //! locks     lock L -> TOKEN · lease L -> TOKEN · unlock L TOKEN · use L TOKEN
 //! nemesis   fault NAME · heal                    requests  … #NAME
 //! ```
 
 use std::collections::BTreeMap;
 
-use super::{Act, Answer, Found, FoundMessage, FoundRow, History, Op, Phase, Place, Step};
+use super::{
+    Act, Answer, Found, FoundMessage, FoundRow, History, Incarnation, Op, Phase, Place, Step,
+};
 
 /// A history with every kind of operation.
 pub(crate) const EVERYTHING: &str = "
@@ -28,6 +31,7 @@ pub(crate) const EVERYTHING: &str = "
     1 txn x+1 y x -> [] [1]; 1 open a=5 b=-5 -> ok; 1 move a b 2 -> ok; 1 total -> a=3 b=-3
     1 add s 1 -> ok; 1 elements s -> [1]; 1 inc c -2 -> ok; 1 count c -> -2; 1 lock l -> 7
     1 unlock l 7 -> ok; 1 lease l -> 8; 1 use l 8 -> ok; 9 fault kill -> ok; 9 heal -> ok; +50
+    3 join e 1 -> ok @9; 3 ending e 100 -> 9/9/200 [1]; 3 ending e 100 -> absent@9
     3 resume g 0 -> p0:0; 3 handle g 0 0 -> ok; 3 offsets g -> ok
     4 scan -> r=2*1; 4 poll 1 0 -> end 0; 5 txn x y+1";
 
@@ -179,6 +183,21 @@ fn act(words: &[&str]) -> Act {
         },
         "fault" => Act::Fault { name: text(1) },
         "heal" => Act::Heal,
+        _ => ending_act(words),
+    }
+}
+
+fn ending_act(words: &[&str]) -> Act {
+    let set = words[1].to_owned();
+    match words[0] {
+        "join" => Act::Join {
+            set,
+            element: number(words[2]),
+        },
+        "ending" => Act::Ending {
+            set,
+            ttl_ms: number(words[2]),
+        },
         other => panic!("no operation is called {other}"),
     }
 }
@@ -238,8 +257,27 @@ fn found(act: &Act, words: &[&str]) -> Option<Found> {
         Act::Balances => Some(Found::Balances(balances(words))),
         Act::Elements { .. } => Some(Found::Elements(list(words[0]))),
         Act::Count { .. } => Some(Found::Count(number(words[0]))),
+        Act::Ending { .. } => Some(ending(words)),
         Act::Acquire { .. } => Some(Found::Token(number(words[0]))),
         _ => None,
+    }
+}
+
+fn ending(words: &[&str]) -> Found {
+    if let Some(at) = words[0].strip_prefix("absent@") {
+        return Found::Ending {
+            at: number(at),
+            incarnation: None,
+        };
+    }
+    let numbers: Vec<u64> = words[0].split('/').map(number).collect();
+    Found::Ending {
+        at: numbers[0],
+        incarnation: Some(Incarnation {
+            created: numbers[1],
+            ends_ms: numbers[2],
+            elements: list(words[1]),
+        }),
     }
 }
 

@@ -1,6 +1,7 @@
-//! Counters: a row is read, and written with one more if it has not changed meanwhile.
+//! Counters: a row is read, and written with more if it has not changed meanwhile; or the engine
+//! adds by itself.
 
-use engine_client::{Commit, Error, Row};
+use engine_client::{Commit, Error, Expiry, Guarded, NumberChange, OpResult, Row};
 
 use super::{Process, done, guarded};
 use crate::history::{Act, Answer, Found};
@@ -33,6 +34,21 @@ async fn add(process: &mut Process, counter: String) {
         by,
     };
     let call = async move {
+        if rand::random_bool(0.5) {
+            let change = NumberChange::Add(by);
+            let commit = Commit::new().number(KEYSPACE, counter, change, Expiry::Default);
+            return Ok(match client.commit(commit).await? {
+                Guarded::Done(added) => Some(Answer {
+                    revision: added.revision,
+                    found: match added.results.as_slice() {
+                        [OpResult::Number { value }] => Some(Found::Count(*value)),
+                        _ => None,
+                    },
+                    ..Answer::default()
+                }),
+                Guarded::Failed(_) => None,
+            });
+        }
         let old = client.kv().get(KEYSPACE, counter.clone()).await?;
         let commit = guarded(Commit::new(), KEYSPACE, &counter, old.as_ref());
         let next = number(old.as_ref()) + by;

@@ -58,9 +58,7 @@ async fn commit(process: &mut Process, plan: &Plan, key: String, sequence: u64) 
                         OpResult::Published { partition, offset } => {
                             answer.place = Some(Place { partition, offset });
                         }
-                        OpResult::Deleted { .. }
-                        | OpResult::RangeDeleted
-                        | OpResult::OffsetCommitted => {}
+                        _ => {}
                     }
                 }
                 Some(answer)

@@ -12,6 +12,7 @@ mod cached;
 mod consumers;
 mod counters;
 mod deleters;
+mod ending;
 mod lists;
 mod locks;
 mod messages;
@@ -35,9 +36,10 @@ use crate::history::{Act, Answer, History, Recorder};
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(10);
 
 /// Keyspaces of roles that have one of their own.
-const KEYSPACES: [&str; 5] = [
+const KEYSPACES: [&str; 6] = [
     bank::KEYSPACE,
     counters::KEYSPACE,
+    ending::KEYSPACE,
     lists::KEYSPACE,
     locks::KEYSPACE,
     sets::KEYSPACE,
@@ -101,11 +103,13 @@ pub enum Role {
     Cached,
     /// Writes rows, and much later deletes them: the tombstones lie far above what they hide.
     Deleter,
+    /// Adds to sets that end, again and again.
+    Ending,
 }
 
 impl Role {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Rows,
         Self::Messages,
         Self::Reader,
@@ -117,6 +121,7 @@ impl Role {
         Self::Consumer,
         Self::Cached,
         Self::Deleter,
+        Self::Ending,
     ];
 }
 
@@ -171,10 +176,10 @@ impl Workload {
         let dialer = plan.dialer.clone();
         let options = ClientOptions::new(plan.seeds.clone());
         let client = Client::connect_through(dialer, options).await?;
-        there(client.kv().create_keyspace(plan.keyspace.as_str()).await)
+        there(client.keyspaces().create(plan.keyspace.as_str()).await)
             .context("make the keyspace")?;
         for keyspace in KEYSPACES {
-            there(client.kv().create_keyspace(keyspace).await).context("make a keyspace")?;
+            there(client.keyspaces().create(keyspace).await).context("make a keyspace")?;
         }
         let topic = plan.topic.as_str();
         there(client.topics().create(topic, plan.partitions).await).context("make the topic")?;
@@ -230,6 +235,7 @@ async fn work(process: Process, role: Role, plan: Arc<Plan>) {
         Role::Consumer => consumers::run(process, &plan).await,
         Role::Cached => cached::run(process, &plan).await,
         Role::Deleter => deleters::run(process, &plan).await,
+        Role::Ending => ending::run(process).await,
     }
 }
 

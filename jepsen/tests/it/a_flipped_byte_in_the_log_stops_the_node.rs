@@ -19,8 +19,8 @@ async fn a_flipped_byte_in_the_log_stops_the_node() {
         .await
         .expect("the seeds are addresses");
     client
-        .kv()
-        .create_keyspace(KEYSPACE)
+        .keyspaces()
+        .create(KEYSPACE)
         .await
         .expect("a healthy cluster");
     client

@@ -20,7 +20,7 @@ async fn a_flipped_byte_in_the_state_is_repaired() {
         .expect("the seeds are addresses");
     let victim = cluster.nodes().last().expect("three nodes").id;
     let state = cluster.folder().join(format!("node-{victim}/group-0"));
-    let made = client.kv().create_keyspace(BALLAST).await;
+    let made = client.keyspaces().create(BALLAST).await;
     made.expect("a healthy cluster");
     // Enough that there is a checkpoint, and that the log has forgotten its beginning.
     loop {

@@ -173,7 +173,7 @@ async fn a_full_disk_refuses_writes_until_there_is_room() {
         ..ClientOptions::new(cluster.client_addresses())
     };
     let client = Client::connect(options).await.expect("a seed");
-    let created = client.kv().create_keyspace(KEYSPACE).await;
+    let created = client.keyspaces().create(KEYSPACE).await;
     created.expect("there is room");
     let mut written = Written::default();
 

@@ -35,8 +35,8 @@ async fn a_learner_is_sent_a_large_state_in_bounded_memory() {
         .await
         .expect("the seeds are addresses");
     client
-        .kv()
-        .create_keyspace(KEYSPACE)
+        .keyspaces()
+        .create(KEYSPACE)
         .await
         .expect("a healthy cluster");
     fill(&client).await;

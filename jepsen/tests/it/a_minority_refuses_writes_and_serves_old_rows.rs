@@ -29,7 +29,8 @@ async fn lose_voters(voters: u64) {
     let mut cluster = small_cluster_of(voters).await;
     let client = client(cluster.client_addresses(), true).await;
     let kv = client.kv();
-    kv.create_keyspace(KEYSPACE).await.expect("all nodes run");
+    let made = client.keyspaces().create(KEYSPACE).await;
+    made.expect("all nodes run");
     put(&client, "all").await.expect("all nodes run");
 
     // The leader first: the others must elect one.

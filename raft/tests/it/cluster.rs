@@ -295,10 +295,7 @@ pub(crate) async fn decide(node: &Node, group: GroupId, key: &str, value: &str) 
 
 pub(crate) fn put(key: &str, value: &str) -> Command {
     Command::Commit(Commit {
-        ops: vec![Op::Put {
-            row: row(key),
-            value: value.to_owned().into(),
-        }],
+        ops: vec![Op::put(row(key), value.to_owned().into())],
         ..Commit::default()
     })
 }

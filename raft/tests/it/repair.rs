@@ -42,9 +42,11 @@ fn setup() -> Setup {
 
 /// A row, a large row and a message in one commit.
 fn commit(number: u64) -> engine::command::Command {
-    let put = |key: String, bytes: usize| Op::Put {
-        row: super::cluster::row(&key),
-        value: format!("{number:05}").repeat(bytes / 5).into(),
+    let put = |key: String, bytes: usize| {
+        Op::put(
+            super::cluster::row(&key),
+            format!("{number:05}").repeat(bytes / 5).into(),
+        )
     };
     engine::command::Command::Commit(Commit {
         ops: vec![

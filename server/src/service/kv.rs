@@ -84,26 +84,30 @@ impl Kv for KvService {
         self.0.answer(call, Effect::Write, work).await
     }
 
-    async fn create_keyspace(
+    async fn batch_get(
         &self,
-        request: Request<pb::CreateKeyspaceRequest>,
-    ) -> Result<Response<pb::CreateKeyspaceResponse>, Status> {
+        request: Request<pb::BatchGetRequest>,
+    ) -> Result<Response<pb::BatchGetResponse>, Status> {
         let call = Call::of(&request);
-        let work = self.0.write(
-            call,
-            request.into_inner(),
-            wire::create_keyspace,
-            wire::create_keyspace_response,
-        );
-        self.0.answer(call, Effect::Write, work).await
+        let work = batch_get(&self.0, request.into_inner());
+        self.0.answer(call, Effect::Read, work).await
     }
 
-    async fn list_keyspaces(
+    async fn members(
         &self,
-        request: Request<pb::ListKeyspacesRequest>,
-    ) -> Result<Response<pb::ListKeyspacesResponse>, Status> {
+        request: Request<pb::MembersRequest>,
+    ) -> Result<Response<pb::MembersResponse>, Status> {
         let call = Call::of(&request);
-        let work = list_keyspaces(&self.0, request.into_inner());
+        let work = members(&self.0, request.into_inner());
+        self.0.answer(call, Effect::Read, work).await
+    }
+
+    async fn member(
+        &self,
+        request: Request<pb::MemberRequest>,
+    ) -> Result<Response<pb::MemberResponse>, Status> {
+        let call = Call::of(&request);
+        let work = member(&self.0, request.into_inner());
         self.0.answer(call, Effect::Read, work).await
     }
 }
@@ -158,12 +162,36 @@ async fn count(desk: &Desk, request: pb::CountRequest) -> Result<pb::CountRespon
     Ok(wire::count_response(desk.header(group)?, count, at))
 }
 
-async fn list_keyspaces(
+async fn batch_get(
     desk: &Desk,
-    request: pb::ListKeyspacesRequest,
-) -> Result<pb::ListKeyspacesResponse, Error> {
+    request: pb::BatchGetRequest,
+) -> Result<pb::BatchGetResponse, Error> {
+    let permit = desk.enter(&request)?;
+    let read = wire::batch_get(&request)?;
+    let group = read.group;
+    let replica = desk.replica(group, read.linearizable).await?;
+    let answer = desk
+        .blocking(permit, move || query::batch_get(&replica, &read))
+        .await?;
+    Ok(wire::batch_get_response(desk.header(group)?, answer))
+}
+
+async fn members(desk: &Desk, request: pb::MembersRequest) -> Result<pb::MembersResponse, Error> {
+    let permit = desk.enter(&request)?;
+    let read = wire::members(&request)?;
+    let group = read.group;
+    let replica = desk.replica(group, read.linearizable).await?;
+    let page = desk
+        .blocking(permit, move || query::members(&replica, &read.members))
+        .await?;
+    Ok(wire::members_response(desk.header(group)?, page))
+}
+
+async fn member(desk: &Desk, request: pb::MemberRequest) -> Result<pb::MemberResponse, Error> {
     let _permit = desk.enter(&request)?;
-    let group = request.group.into();
-    let names = desk.replica(group, true).await?.keyspaces();
-    Ok(wire::list_keyspaces_response(desk.header(group)?, names))
+    let read = wire::member(&request)?;
+    let replica = desk.replica(read.group, read.linearizable).await?;
+    // In place, as a read of one row.
+    let (value, at) = query::member(&replica, &read)?;
+    Ok(wire::member_response(desk.header(read.group)?, value, at))
 }

@@ -9,6 +9,7 @@
 mod cluster;
 mod commit;
 mod desk;
+mod keyspaces;
 mod kv;
 mod log;
 mod pipeline;
@@ -17,6 +18,7 @@ mod topics;
 pub(crate) use cluster::ClusterService;
 pub(crate) use commit::CommitService;
 pub(crate) use desk::Desk;
+pub(crate) use keyspaces::KeyspacesService;
 pub(crate) use kv::KvService;
 pub(crate) use log::LogService;
 pub(crate) use topics::TopicsService;

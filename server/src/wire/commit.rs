@@ -1,18 +1,17 @@
 //! Commits and sessions.
 
-use std::collections::HashSet;
-
-use engine::command::{Command, Commit, Guard, Op, OpResult, Outcome, Refusal};
+use engine::command::{Command, Commit, Guard, OpResult, Outcome, Refusal};
 use engine::ids::{GroupId, Offset, PartitionId, Revision, SessionId};
 use engine_proto::v1 as pb;
 
 use super::limit::{self, Budget};
-use super::{Header, Invalid};
+use super::{Header, Invalid, op};
 use crate::error::Error;
 
 /// A commit, within every limit.
 pub(crate) fn commit(request: &pb::CommitRequest) -> Result<(GroupId, Command), Invalid> {
-    limit::count(request.guards.len().saturating_add(request.ops.len()))?;
+    let weight = request.ops.iter().map(op::weight).sum::<usize>();
+    limit::count(request.guards.len().saturating_add(weight))?;
     let mut budget = Budget::default();
     let commit = Commit {
         request: limit::request(request.request.as_ref())?,
@@ -24,10 +23,10 @@ pub(crate) fn commit(request: &pb::CommitRequest) -> Result<(GroupId, Command), 
         ops: request
             .ops
             .iter()
-            .map(|op| self::op(op, &mut budget))
+            .map(|op| op::decode(op, &mut budget))
             .collect::<Result<_, _>>()?,
     };
-    refuse_duplicates(&commit.ops)?;
+    op::refuse_duplicates(&commit.ops)?;
     Ok((limit::group(request.group), Command::Commit(commit)))
 }
 
@@ -40,7 +39,7 @@ pub(crate) fn commit_response(
         Decision::Done { revision, results } => pb::CommitResponse {
             header: header.at(revision),
             guard_failed: None,
-            results: results.into_iter().map(op_result).collect(),
+            results: results.into_iter().map(op::result).collect(),
         },
         Decision::GuardFailed(guard_failed) => pb::CommitResponse {
             header: header.now(),
@@ -152,18 +151,6 @@ pub(super) fn published(partition: PartitionId, offset: Offset) -> pb::Published
     }
 }
 
-/// The recorded progress of a consumer group.
-pub(super) fn offset_op(op: &pb::CommitOffsetOp, budget: &mut Budget) -> Result<Op, Invalid> {
-    let consumer_group = limit::name("consumer_group", &op.consumer_group)?;
-    budget.take(consumer_group.len())?;
-    Ok(Op::CommitOffset {
-        topic: limit::name("topic", &op.topic)?,
-        partition: PartitionId(op.partition),
-        consumer_group,
-        next: Offset(op.next),
-    })
-}
-
 fn guard(guard: &pb::Guard, budget: &mut Budget) -> Result<Guard, Invalid> {
     use pb::guard::Condition;
 
@@ -179,88 +166,6 @@ fn guard(guard: &pb::Guard, budget: &mut Budget) -> Result<Guard, Invalid> {
             let value = limit::value("guard.value_is", value, budget)?;
             Ok(Guard::ValueIs(row, value))
         }
-    }
-}
-
-fn op(op: &pb::Op, budget: &mut Budget) -> Result<Op, Invalid> {
-    match &op.op {
-        None => Err(Invalid::MissingField { field: "op" }),
-        Some(pb::op::Op::Put(put)) => Ok(Op::Put {
-            row: limit::row(put.row.as_ref(), budget)?,
-            value: limit::value("put.value", &put.value, budget)?,
-        }),
-        Some(pb::op::Op::Delete(delete)) => Ok(Op::Delete {
-            row: limit::row(delete.row.as_ref(), budget)?,
-        }),
-        Some(pb::op::Op::DeleteRange(range)) => {
-            let end = range.end.as_ref();
-            Ok(Op::DeleteRange {
-                keyspace: limit::name("delete_range.keyspace", &range.keyspace)?,
-                start: limit::bound("delete_range.start", &range.start, budget)?,
-                end: end
-                    .map(|end| limit::bound("delete_range.end", end, budget))
-                    .transpose()?,
-            })
-        }
-        Some(pb::op::Op::Publish(publish)) => {
-            let message = publish.message.as_ref().ok_or(Invalid::MissingField {
-                field: "publish.message",
-            })?;
-            Ok(Op::Publish {
-                topic: limit::name("topic", &publish.topic)?,
-                partition: publish.partition.map(PartitionId),
-                message: limit::message(message, budget)?,
-            })
-        }
-        Some(pb::op::Op::CommitOffset(offset)) => offset_op(offset, budget),
-    }
-}
-
-/// What an op writes, where writing it twice in one commit has no meaning.
-#[derive(PartialEq, Eq, Hash)]
-enum Target<'a> {
-    Row(&'a str, &'a [u8]),
-    Progress(&'a str, PartitionId, &'a str),
-}
-
-fn refuse_duplicates(ops: &[Op]) -> Result<(), Invalid> {
-    if ops.len() < 2 {
-        return Ok(());
-    }
-    let mut seen = HashSet::with_capacity(ops.len());
-    for (place, op) in ops.iter().enumerate() {
-        let target = match op {
-            Op::Put { row, .. } | Op::Delete { row } => Target::Row(&row.keyspace, &row.key),
-            Op::CommitOffset {
-                topic,
-                partition,
-                consumer_group,
-                ..
-            } => Target::Progress(topic, *partition, consumer_group),
-            // The state knows which rows a range holds.
-            Op::Publish { .. } | Op::DeleteRange { .. } => continue,
-        };
-        if !seen.insert(target) {
-            return Err(Invalid::DuplicateKey { op: place });
-        }
-    }
-    Ok(())
-}
-
-fn op_result(result: OpResult) -> pb::OpResult {
-    use pb::op_result::Result;
-
-    let result = match result {
-        OpResult::Put { version } => Result::PutVersion(version),
-        OpResult::Deleted { existed } => Result::Deleted(existed),
-        OpResult::Published { partition, offset } => {
-            Result::Published(published(partition, offset))
-        }
-        OpResult::OffsetCommitted => Result::OffsetCommitted(true),
-        OpResult::RangeDeleted => Result::RangeDeleted(true),
-    };
-    pb::OpResult {
-        result: Some(result),
     }
 }
 

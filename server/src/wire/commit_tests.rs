@@ -21,6 +21,7 @@ fn put(key: &[u8], value: &[u8]) -> pb::Op {
         op: Some(pb::op::Op::Put(pb::PutOp {
             row: row(key),
             value: Bytes::copy_from_slice(value),
+            expiry: None,
         })),
     }
 }

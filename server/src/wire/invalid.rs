@@ -33,6 +33,26 @@ pub(crate) enum Invalid {
         /// How large it is.
         bytes: usize,
     },
+    /// A member or a field's name over its limit.
+    #[error(
+        "{field} has one of {bytes} bytes: a member or field has at most {}",
+        limits::MEMBER_BYTES_MAX
+    )]
+    MemberTooLong {
+        /// The field.
+        field: &'static str,
+        /// How long it is.
+        bytes: usize,
+    },
+    /// More rows than one batch may read.
+    #[error(
+        "the batch names {count} rows: split it, at most {} are read at once",
+        limits::BATCH_ROWS_MAX
+    )]
+    TooManyRows {
+        /// How many there are.
+        count: usize,
+    },
     /// Too many headers, or too much in them.
     #[error(
         "the message has {count} headers with {bytes} bytes: at most {} with {} are taken",
@@ -64,7 +84,7 @@ pub(crate) enum Invalid {
     CommitTooLarge,
     /// More steps than one commit may hold.
     #[error(
-        "the commit holds {count} guards and ops: split it, at most {} are taken",
+        "the commit holds {count} guards, ops and members: split it, at most {} are taken",
         limits::COMMIT_OPS_MAX
     )]
     TooManyOps {
@@ -123,6 +143,8 @@ impl Invalid {
             Self::KeyEmpty { .. } => "KEY_EMPTY",
             Self::KeyTooLong { .. } => "KEY_TOO_LONG",
             Self::ValueTooLarge { .. } => "VALUE_TOO_LARGE",
+            Self::MemberTooLong { .. } => "MEMBER_TOO_LONG",
+            Self::TooManyRows { .. } => "TOO_MANY_ROWS",
             Self::HeadersTooLarge { .. } => "HEADERS_TOO_LARGE",
             Self::BadName { .. } => "NAME_INVALID",
             Self::CommitTooLarge => "COMMIT_TOO_LARGE",

@@ -4,12 +4,13 @@ use bytes::Bytes;
 use engine::command::{Command, Commit, Guard, Op, OpResult, Outcome, RowRef};
 use engine::ids::{GroupId, Revision};
 use engine::query::{GetAnswer, RowView, ScanPage, ScanRequest};
+use engine::store::RowKind;
 use engine_proto::v1 as pb;
 
 use super::commit::{Decision, committed};
 use super::cursor::Walk;
 use super::limit::{self, Budget};
-use super::{Header, Invalid};
+use super::{Header, Invalid, op};
 use crate::error::Error;
 
 /// A checked read of one row.
@@ -159,10 +160,11 @@ pub(crate) fn put(request: &pb::PutRequest) -> Result<(GroupId, Command), Invali
     let mut budget = Budget::default();
     let row = limit::row(request.row.as_ref(), &mut budget)?;
     let value = limit::value("value", &request.value, &mut budget)?;
+    let expiry = op::expiry(request.expiry.as_ref())?;
     let commit = Commit {
         request: limit::request(request.request.as_ref())?,
         guards: row_guard(&row, request.guard.as_ref(), &mut budget)?,
-        ops: vec![Op::Put { row, value }],
+        ops: vec![Op::Put { row, value, expiry }],
     };
     Ok((limit::group(request.group), Command::Commit(commit)))
 }
@@ -220,41 +222,6 @@ pub(crate) fn delete_response(
     }
 }
 
-/// A new keyspace.
-pub(crate) fn create_keyspace(
-    request: &pb::CreateKeyspaceRequest,
-) -> Result<(GroupId, Command), Invalid> {
-    let name = limit::name("name", &request.name)?;
-    Ok((
-        limit::group(request.group),
-        Command::CreateKeyspace { name },
-    ))
-}
-
-/// The keyspace is there.
-pub(crate) fn create_keyspace_response(
-    header: Header,
-    outcome: Outcome,
-) -> Result<pb::CreateKeyspaceResponse, Error> {
-    match outcome {
-        Outcome::KeyspaceCreated { revision, .. } => Ok(pb::CreateKeyspaceResponse {
-            header: header.at(revision),
-        }),
-        other => Err(Error::unexpected(other)),
-    }
-}
-
-/// The names of the keyspaces.
-pub(crate) fn list_keyspaces_response(
-    header: Header,
-    names: Vec<String>,
-) -> pb::ListKeyspacesResponse {
-    pb::ListKeyspacesResponse {
-        header: header.now(),
-        names,
-    }
-}
-
 fn walk(request: &pb::ScanRequest) -> Walk<'_> {
     Walk {
         group: limit::group(request.group),
@@ -290,12 +257,25 @@ fn row_guard(
     }])
 }
 
-fn row(row: RowView) -> pb::Row {
+/// A row as it was read.
+pub(super) fn row(row: RowView) -> pb::Row {
     pb::Row {
         key: row.key,
         value: row.value,
         create_revision: row.create_revision.0,
         mod_revision: row.mod_revision.0,
         version: row.version,
+        expires_at_ms: row.expires_at_ms,
+        kind: kind(row.kind).into(),
+        members: row.members,
+    }
+}
+
+/// What a row is.
+pub(super) fn kind(kind: RowKind) -> pb::RowKind {
+    match kind {
+        RowKind::Bytes => pb::RowKind::Value,
+        RowKind::Set => pb::RowKind::Set,
+        RowKind::Hash => pb::RowKind::Hash,
     }
 }

@@ -85,6 +85,22 @@ pub(super) fn bound(
     Ok(bound)
 }
 
+/// A member of a set, or the name of a field of a hash.
+pub(super) fn member(
+    field: &'static str,
+    member: &Bytes,
+    budget: &mut Budget,
+) -> Result<Bytes, Invalid> {
+    if member.len() > limits::MEMBER_BYTES_MAX {
+        return Err(Invalid::MemberTooLong {
+            field,
+            bytes: member.len(),
+        });
+    }
+    budget.take(member.len())?;
+    Ok(member.clone())
+}
+
 /// A value of a row or a message.
 pub(super) fn value(
     field: &'static str,

@@ -7,9 +7,9 @@ use engine::ids::{GroupId, Offset, PartitionId};
 use engine::query::{FetchAnswer, FetchRequest, Message};
 use engine_proto::v1 as pb;
 
-use super::commit::{Decision, committed, offset_op, published};
+use super::commit::{Decision, committed, published};
 use super::limit::{self, Budget};
-use super::{Header, Invalid};
+use super::{Header, Invalid, op};
 use crate::error::Error;
 
 /// Longest wait of one fetch: a connection that died unnoticed is not held for longer.
@@ -110,7 +110,7 @@ pub(crate) fn fetch_response(header: Header, answer: FetchAnswer) -> pb::FetchRe
 pub(crate) fn commit_offset(
     request: &pb::CommitOffsetRequest,
 ) -> Result<(GroupId, Command), Invalid> {
-    let op = pb::CommitOffsetOp {
+    let wanted = pb::CommitOffsetOp {
         topic: request.topic.clone(),
         partition: request.partition,
         consumer_group: request.consumer_group.clone(),
@@ -119,7 +119,7 @@ pub(crate) fn commit_offset(
     let commit = Commit {
         request: limit::request(request.request.as_ref())?,
         guards: Vec::new(),
-        ops: vec![offset_op(&op, &mut Budget::default())?],
+        ops: vec![op::offset(&wanted, &mut Budget::default())?],
     };
     Ok((limit::group(request.group), Command::Commit(commit)))
 }

@@ -17,9 +17,12 @@ mod commit;
 mod cursor;
 mod header;
 mod invalid;
+mod keyspaces;
 mod kv;
 mod limit;
 mod log;
+mod members;
+mod op;
 mod topics;
 
 #[cfg(any(test, feature = "fuzzing"))]
@@ -34,13 +37,20 @@ pub(crate) use commit::{
 };
 pub(crate) use header::Header;
 pub(crate) use invalid::Invalid;
+pub(crate) use keyspaces::{
+    alter_keyspace, alter_keyspace_response, create_keyspace, create_keyspace_response,
+    drop_keyspace, drop_keyspace_response, list_keyspaces_response,
+};
 pub(crate) use kv::{
-    CountRead, GetRead, count, count_response, create_keyspace, create_keyspace_response, delete,
-    delete_response, get, get_failure, get_pipeline_response, get_response,
-    list_keyspaces_response, put, put_response, scan, scan_response,
+    CountRead, GetRead, count, count_response, delete, delete_response, get, get_failure,
+    get_pipeline_response, get_response, put, put_response, scan, scan_response,
 };
 pub(crate) use log::{
     commit_offset, commit_offset_response, fetch, fetch_response, produce, produce_response,
+};
+pub(crate) use members::{
+    BatchRead, MemberRead, batch_get, batch_get_response, member, member_response, members,
+    members_response,
 };
 pub(crate) use topics::{
     create_topic, create_topic_response, describe_topic, describe_topic_response,

@@ -78,7 +78,7 @@ fn elsewhere(keyspace: &str, key: &str) -> Option<pb::RowRef> {
 async fn writes() {
     let site = with_topic().await;
     let before = revision(&site).await;
-    let (mut kv, mut commit) = (site.kv(), site.commit());
+    let (mut kv, mut commit, mut keyspaces) = (site.kv(), site.commit(), site.keyspaces());
     let (mut topics, mut log, mut cluster) = (site.topics(), site.log(), site.cluster());
     let large = "v".repeat(limits::VALUE_BYTES_MAX);
     let produce = |topic: &str, partition, messages| pb::ProduceRequest {
@@ -102,6 +102,7 @@ async fn writes() {
     let create_keyspace = |name: &str| pb::CreateKeyspaceRequest {
         name: name.to_owned(),
         group: 0,
+        options: None,
     };
     let message = || vec![pb::NewMessage::default()];
     let nowhere = pb::PutRequest {
@@ -194,19 +195,19 @@ async fn writes() {
         ),
         line!(
             "a keyspace without name",
-            kv.create_keyspace(create_keyspace("")),
+            keyspaces.create(create_keyspace("")),
             InvalidArgument,
             "NAME_INVALID"
         ),
         line!(
             "a keyspace with slashes",
-            kv.create_keyspace(create_keyspace("a/b")),
+            keyspaces.create(create_keyspace("a/b")),
             InvalidArgument,
             "NAME_INVALID"
         ),
         line!(
             "a keyspace again",
-            kv.create_keyspace(create_keyspace("default")),
+            keyspaces.create(create_keyspace("default")),
             AlreadyExists,
             "KEYSPACE_EXISTS"
         ),
@@ -494,8 +495,10 @@ async fn cursors() {
         let create = pb::CreateKeyspaceRequest {
             name: keyspace.to_owned(),
             group: 0,
+            options: None,
         };
-        kv.create_keyspace(create).await.expect("create");
+        let created = site.keyspaces().create(create).await;
+        created.expect("create");
         for key in ["a", "b", "c"] {
             let put = pb::PutRequest {
                 row: elsewhere(keyspace, key),

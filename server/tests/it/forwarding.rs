@@ -3,6 +3,7 @@
 use engine_proto::v1 as pb;
 use engine_proto::v1::cluster_client::ClusterClient;
 use engine_proto::v1::commit_client::CommitClient;
+use engine_proto::v1::keyspaces_client::KeyspacesClient;
 use engine_proto::v1::kv_client::KvClient;
 use engine_server::FORWARDED;
 use futures::StreamExt;
@@ -36,8 +37,10 @@ async fn a_follower_sends_writes_on_and_reads_here() {
     let create = pb::CreateKeyspaceRequest {
         name: "default".to_owned(),
         group: 0,
+        options: None,
     };
-    let refused = kv.create_keyspace(create).await.expect_err("it exists");
+    let mut keyspaces = KeyspacesClient::new(follower.channel.clone());
+    let refused = keyspaces.create(create).await.expect_err("it exists");
     assert_eq!(refused.code(), Code::AlreadyExists);
     assert_eq!(reason(&refused), "KEYSPACE_EXISTS", "as the leader said it");
 

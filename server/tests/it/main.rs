@@ -8,3 +8,4 @@ mod overload;
 mod round_trips;
 mod site;
 mod streams;
+mod typed;

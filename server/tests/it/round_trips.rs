@@ -158,23 +158,6 @@ async fn scans_walk_in_pages_over_one_moment() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keyspaces() {
-    let site = Site::one().await;
-    let mut kv = site.kv();
-    kv.create_keyspace(pb::CreateKeyspaceRequest {
-        name: "users".to_owned(),
-        group: 0,
-    })
-    .await
-    .expect("create");
-    let list = kv
-        .list_keyspaces(pb::ListKeyspacesRequest { group: 0 })
-        .await;
-    assert_eq!(list.expect("list").into_inner().names, ["default", "users"]);
-    site.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn topics_and_messages() {
     let site = Site::one().await;
     let (mut topics, mut log) = (site.topics(), site.log());

@@ -7,6 +7,7 @@ use engine::ids::NodeId;
 use engine_proto::v1 as pb;
 use engine_proto::v1::cluster_client::ClusterClient;
 use engine_proto::v1::commit_client::CommitClient;
+use engine_proto::v1::keyspaces_client::KeyspacesClient;
 use engine_proto::v1::kv_client::KvClient;
 use engine_proto::v1::log_client::LogClient;
 use engine_proto::v1::topics_client::TopicsClient;
@@ -119,6 +120,10 @@ impl Site {
         )
     }
 
+    pub(crate) fn keyspaces(&self) -> KeyspacesClient<Channel> {
+        KeyspacesClient::new(self.channel())
+    }
+
     pub(crate) fn kv(&self) -> KvClient<Channel> {
         KvClient::new(self.channel())
     }
@@ -163,12 +168,12 @@ pub(crate) fn dial(server: &ServerHandle) -> Channel {
 
 /// Asks until the node answers a linearizable read.
 pub(crate) async fn ready(channel: &Channel) {
-    let mut kv = KvClient::new(channel.clone());
+    let mut keyspaces = KeyspacesClient::new(channel.clone());
     let asking = async {
         let mut beat = tokio::time::interval(Duration::from_millis(20));
         loop {
             beat.tick().await;
-            match kv.list_keyspaces(pb::ListKeyspacesRequest::default()).await {
+            match keyspaces.list(pb::ListKeyspacesRequest::default()).await {
                 Ok(_) => return,
                 Err(status) if status.code() == Code::Unavailable => {}
                 Err(status) => panic!("a starting node answers {status:?}"),
@@ -215,6 +220,7 @@ pub(crate) fn put_op(key: &str, value: &str) -> pb::Op {
         op: Some(pb::op::Op::Put(pb::PutOp {
             row: row(key),
             value: value.to_owned().into(),
+            expiry: None,
         })),
     }
 }

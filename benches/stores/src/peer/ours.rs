@@ -464,8 +464,7 @@ fn decode(body: &Bytes) -> Result<(Vec<RowWrite>, Vec<KeyRange>)> {
             key,
             value: Some(NewRow {
                 value: body.slice(at..end),
-                create_revision: Revision(1),
-                version: 1,
+                meta: RowMeta::of_bytes(Revision(1), 1),
             }),
         });
         at = end;

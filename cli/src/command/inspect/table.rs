@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use engine::env::Vfs;
 use engine::inspect::{BlockView, SectionView, Seen, TableItem, TableView, VersionView};
+use engine::store::NEVER_MS;
 use serde::Serialize;
 
 use super::findings::Findings;
@@ -138,6 +139,10 @@ struct RowShown {
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     blob_file: Option<u64>,
     /// Of a row without one the value is damaged.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -151,8 +156,12 @@ impl From<VersionView> for RowShown {
             block: found.block,
             key: found.key.into(),
             revision: found.revision.0,
-            created: row.map(|row| row.create_revision.0),
-            version: row.map(|row| row.version),
+            created: row.map(|row| row.meta.create_revision.0),
+            version: row.map(|row| row.meta.version),
+            expires_at_ms: row
+                .map(|row| row.meta.expires_at_ms)
+                .filter(|at_ms| *at_ms != NEVER_MS),
+            kind: row.map(|row| row.meta.kind.to_string()),
             blob_file: row.and_then(|row| row.blob_file),
             value: row.and_then(|row| row.value.clone()).map(Escaped),
         }

@@ -1,18 +1,15 @@
 //! What an embedded engine means, in maps: the answer to every command, and the state after it.
 
+mod rows;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
+use self::rows::Rows;
 use crate::command::{Command, Commit, Guard, NewMessage, Op, OpResult, Outcome, Refusal, Request};
 use crate::engine::Engine;
 use crate::ids::{Offset, PartitionId, Revision, SessionId, TopicId};
-use crate::query::{ConsumerGroupView, FetchRequest, Message, RowView, ScanRequest};
-use crate::state::DEFAULT_KEYSPACE;
-
-/// The only time of these worlds.
-pub(super) const NOW_MS: u64 = 1_000;
+use crate::query::{ConsumerGroupView, FetchRequest, Message};
 
 /// Rows of the default keyspace, topics, and the answers that sessions remember.
 #[derive(Clone, Debug, Default)]
@@ -23,13 +20,15 @@ pub(super) struct Model {
     pub(super) floor: Revision,
     pub(super) topics: BTreeMap<String, Topic>,
     pub(super) session: Option<SessionId>,
+    /// The latest time of a command.
+    now_ms: u64,
+    /// The commit under way has done something beside rows.
+    changed: bool,
     rows: Arc<Rows>,
     /// The rows at each revision that changed something.
     history: BTreeMap<Revision, Arc<Rows>>,
     answers: BTreeMap<(SessionId, u64), Outcome>,
 }
-
-type Rows = BTreeMap<Bytes, RowView>;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Topic {
@@ -40,8 +39,9 @@ pub(super) struct Topic {
 
 impl Model {
     /// Applies a command as the engine must.
-    pub(super) fn apply(&mut self, command: &Command) -> Outcome {
+    pub(super) fn apply(&mut self, command: &Command, now_ms: u64) -> Outcome {
         self.applied += 1;
+        self.now_ms = self.now_ms.max(now_ms);
         match command {
             Command::Commit(commit) => self.commit(commit),
             Command::CreateTopic { name, partitions } => self.create_topic(name, *partitions),
@@ -54,7 +54,20 @@ impl Model {
                 self.floor = *revision;
                 Outcome::Done
             }
-            _ => Outcome::Done,
+            Command::Tick => {
+                Arc::make_mut(&mut self.rows).tick(self.now_ms);
+                self.changed = false;
+                self.advance();
+                Outcome::Done
+            }
+            Command::AlterKeyspace { options, .. } => {
+                Arc::make_mut(&mut self.rows).default_ttl_ms = options.default_ttl_ms;
+                self.revision.0 += 1;
+                Outcome::KeyspaceAltered {
+                    revision: self.revision,
+                }
+            }
+            _ => panic!("workloads do not ask for it"),
         }
     }
 
@@ -96,63 +109,53 @@ impl Model {
             let (Guard::Exists(row) | Guard::Absent(row)) = guard else {
                 panic!("workloads guard by existence alone");
             };
-            let found = self.rows.get(&row.key);
+            let found = self.rows.living(&row.key, self.now_ms);
             if found.is_some() != matches!(guard, Guard::Exists(_)) {
                 return Outcome::Refused(Refusal::GuardFailed {
                     guard: place,
-                    actual: found.map(|row| row.mod_revision),
+                    actual: found.map(|row| row.view.mod_revision),
                 });
             }
         }
-        let (before, revision) = (self.revision, Revision(self.revision.0 + 1));
+        let before = self.clone();
+        let revision = Revision(self.revision.0 + 1);
         let mut results = Vec::new();
+        self.changed = false;
         for op in &commit.ops {
-            let result = self.op(op, revision);
-            if !matches!(result, OpResult::Deleted { existed: false }) {
-                self.revision = revision;
+            match self.op(op, revision) {
+                Ok(result) => results.push(result),
+                Err(refusal) => {
+                    *self = before;
+                    return Outcome::Refused(refusal);
+                }
             }
-            results.push(result);
         }
-        if self.revision != before {
-            self.history.insert(revision, Arc::clone(&self.rows));
-        }
+        self.advance();
         Outcome::Committed {
             revision: self.revision,
             results,
         }
     }
 
-    fn op(&mut self, op: &Op, revision: Revision) -> OpResult {
-        match op {
-            Op::Put { row, value } => {
-                let old = self.rows.get(&row.key);
-                let version = old.map_or(1, |old| old.version + 1);
-                let written = RowView {
-                    key: row.key.clone(),
-                    value: value.clone(),
-                    create_revision: old.map_or(revision, |old| old.create_revision),
-                    mod_revision: revision,
-                    version,
-                };
-                Arc::make_mut(&mut self.rows).insert(row.key.clone(), written);
-                OpResult::Put { version }
-            }
-            Op::Delete { row } => OpResult::Deleted {
-                existed: Arc::make_mut(&mut self.rows).remove(&row.key).is_some(),
-            },
-            Op::DeleteRange { start, end, .. } => {
-                let outside =
-                    |key: &Bytes| key < start || end.as_ref().is_some_and(|end| key >= end);
-                Arc::make_mut(&mut self.rows).retain(|key, _| outside(key));
-                OpResult::RangeDeleted
-            }
+    /// Counts a revision if something has changed.
+    fn advance(&mut self) {
+        let rows = std::mem::take(&mut Arc::make_mut(&mut self.rows).changed);
+        if rows || self.changed {
+            self.revision.0 += 1;
+            self.history.insert(self.revision, Arc::clone(&self.rows));
+        }
+    }
+
+    fn op(&mut self, op: &Op, revision: Revision) -> Result<OpResult, Refusal> {
+        Ok(match op {
             Op::Publish {
                 topic,
                 partition,
                 message,
             } => {
                 let topic = self.topics.get_mut(topic).expect("workloads make it first");
-                topic.publish(*partition, message, revision)
+                self.changed = true;
+                topic.publish(*partition, message, revision, self.now_ms)
             }
             Op::CommitOffset {
                 topic,
@@ -164,9 +167,11 @@ impl Model {
                 let none = vec![None; topic.partitions.len()];
                 let group = topic.groups.entry(consumer_group.clone()).or_insert(none);
                 group[partition.0 as usize] = Some(*next);
+                self.changed = true;
                 OpResult::OffsetCommitted
             }
-        }
+            op => Arc::make_mut(&mut self.rows).op(op, revision, self.now_ms)?,
+        })
     }
 
     /// Compares all that an engine answers; `past` chooses an older revision to be read too.
@@ -176,10 +181,10 @@ impl Model {
             let (revision, floor) = (self.revision, self.floor);
             return Err(format!("{view:?}, not at {revision} with floor {floor}"));
         }
-        check_rows(engine, None, &self.rows)?;
+        self.rows.check(engine, None, self.now_ms)?;
         let readable = self.history.range(self.floor..);
         if let Some((at, rows)) = readable.cycle().nth(usize::try_from(past).expect("small")) {
-            check_rows(engine, Some(*at), rows)?;
+            rows.check(engine, Some(*at), self.now_ms)?;
         }
         let topics: Vec<&String> = self.topics.keys().collect();
         if engine.replica().topics().iter().collect::<Vec<_>>() != topics {
@@ -198,6 +203,7 @@ impl Topic {
         partition: Option<PartitionId>,
         message: &NewMessage,
         revision: Revision,
+        now_ms: u64,
     ) -> OpResult {
         let partition = partition.unwrap_or_else(|| {
             let turn = self.turn % self.partitions.len();
@@ -209,7 +215,7 @@ impl Topic {
         messages.push(Message {
             offset,
             revision,
-            timestamp_ms: NOW_MS,
+            timestamp_ms: now_ms,
             body: message.clone(),
         });
         OpResult::Published { partition, offset }
@@ -240,18 +246,4 @@ impl Topic {
         }
         Err(format!("groups of {name}: {found:?}, not {expected:?}"))
     }
-}
-
-fn check_rows(engine: &Engine, at: Option<Revision>, rows: &Rows) -> Result<(), String> {
-    let request = ScanRequest {
-        keyspace: DEFAULT_KEYSPACE.to_owned(),
-        at,
-        ..ScanRequest::default()
-    };
-    let page = engine.replica().scan(&request);
-    let page = page.map_err(|error| format!("scan at {at:?}: {error}"))?;
-    if page.rows.iter().eq(rows.values()) {
-        return Ok(());
-    }
-    Err(format!("at {at:?}: {:?}, not {rows:?}", page.rows))
 }

@@ -399,7 +399,9 @@ fn checkpoint(bytes: usize, state: &GroupState, lengths: &PartitionLengths) -> C
         floor: state.floor,
         now_ms: state.now_ms,
         digest: state.digest,
-        keyspaces: keyspaces.map(|(name, id)| (name.clone(), id.0)).collect(),
+        keyspaces: keyspaces
+            .map(|(name, keyspace)| (name.clone(), keyspace.id.0))
+            .collect(),
         topics: topics
             .map(|(name, topic)| (name.clone(), topic.id.0, topic.partitions))
             .collect(),

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
-use crate::store::row::{NewRow, RowWrite, StoredValue};
+use crate::store::row::{NewRow, RowMeta, RowWrite, StoredValue};
 
 /// Newest version of a key first, as in the store.
 type Model = BTreeMap<(Bytes, Reverse<u64>), Option<Bytes>>;
@@ -20,8 +20,7 @@ fn put(key: impl Into<Bytes>, value: impl Into<Bytes>) -> RowWrite {
         key: key.into(),
         value: Some(NewRow {
             value: value.into(),
-            create_revision: Revision(1),
-            version: 2,
+            meta: RowMeta::of_bytes(Revision(1), 2),
         }),
     }
 }

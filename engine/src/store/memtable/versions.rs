@@ -1,8 +1,12 @@
 //! Versions of rows, copied into chunks.
 //!
 //! ```text
-//! version = revision:u64 key_len:u32 value_len:u32 alive:u8 create_revision:u64 version:u64 key value
+//! version = revision:u64 key_len:u32 value_len:u32 form:u8 create_revision:u64 version:u64 key value
+//!           [expires_at_ms:u64 kind:u8]
 //! ```
+//!
+//! `form` is 0 for a tombstone, 1 for a row of bytes that never ends, and 2 for a row whose end
+//! and kind stand behind its value.
 //!
 //! Chunks have one size, which no allocator fails to use again. Each write ends a piece of one:
 //! the piece is never changed, while the next write goes on behind it. What a reader keeps of a
@@ -15,7 +19,9 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use super::slab::Slab;
 use crate::ids::Revision;
 use crate::store::key::Place;
-use crate::store::row::{Found, RowParts, RowWrite, StoredRow, StoredValue, ValueParts};
+use crate::store::row::{
+    Found, RowKind, RowMeta, RowParts, RowWrite, StoredRow, StoredValue, ValueParts,
+};
 
 /// A longer version has a chunk for itself.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -24,6 +30,13 @@ const CHUNK_BYTES: usize = 64 << 10;
 const PIECE_OVERHEAD_BYTES: usize = size_of::<OnceLock<Bytes>>();
 
 const HEAD_BYTES: usize = 8 + 4 + 4 + 1 + 8 + 8;
+
+/// The end and the kind of a row that has them behind its value.
+const TAIL_BYTES: usize = 8 + 1;
+
+const TOMBSTONE: u8 = 0;
+const PLAIN: u8 = 1;
+const WITH_TAIL: u8 = 2;
 
 /// Where a version is: its piece's number, and its first byte there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,12 +128,7 @@ struct Head {
     revision: Revision,
     key_len: usize,
     value_len: usize,
-    /// What a version knows beside its value; a tombstone has none.
-    life: Option<Life>,
-}
-
-#[derive(Clone, Copy)]
-struct Life {
+    form: u8,
     create_revision: Revision,
     version: u64,
 }
@@ -140,19 +148,34 @@ impl<'a> Version<'a> {
 
     /// The row; its value shares the chunk's memory.
     pub(super) fn row(&self) -> Option<StoredRow> {
-        self.head.life.map(|life| StoredRow {
+        self.meta().map(|meta| StoredRow {
             value: StoredValue::Inline(self.piece.slice(self.value()..self.end())),
-            create_revision: life.create_revision,
-            version: life.version,
+            meta,
         })
     }
 
     pub(in crate::store) fn parts(&self) -> Option<RowParts<'a>> {
-        self.head.life.map(|life| RowParts {
+        self.meta().map(|meta| RowParts {
             value: ValueParts::Inline(&self.piece[self.value()..self.end()]),
-            create_revision: life.create_revision,
-            version: life.version,
+            meta,
         })
+    }
+
+    /// What the version knows beside its value; a tombstone knows nothing.
+    fn meta(&self) -> Option<RowMeta> {
+        let plain = RowMeta::of_bytes(self.head.create_revision, self.head.version);
+        match self.head.form {
+            TOMBSTONE => None,
+            PLAIN => Some(plain),
+            _ => {
+                let mut tail = &self.piece[self.end()..];
+                Some(RowMeta {
+                    expires_at_ms: tail.get_u64_le(),
+                    kind: RowKind::of(tail.get_u8()).expect("`put` wrote it"),
+                    ..plain
+                })
+            }
+        }
     }
 
     pub(super) fn found(&self) -> Found {
@@ -176,16 +199,13 @@ impl Head {
         let revision = Revision(bytes.get_u64_le());
         let key_len = bytes.get_u32_le() as usize;
         let value_len = bytes.get_u32_le() as usize;
-        let alive = bytes.get_u8() == 1;
-        let life = Life {
-            create_revision: Revision(bytes.get_u64_le()),
-            version: bytes.get_u64_le(),
-        };
         Self {
             revision,
             key_len,
             value_len,
-            life: alive.then_some(life),
+            form: bytes.get_u8(),
+            create_revision: Revision(bytes.get_u64_le()),
+            version: bytes.get_u64_le(),
         }
     }
 }
@@ -193,19 +213,37 @@ impl Head {
 fn put(out: &mut BytesMut, revision: Revision, write: &RowWrite) {
     let len = |bytes: usize| u32::try_from(bytes).expect("rows end far below 4 GiB");
     let row = write.value.as_ref();
+    let meta = row.map(|row| row.meta);
     out.put_u64_le(revision.0);
     out.put_u32_le(len(write.key.len()));
     out.put_u32_le(len(row.map_or(0, |row| row.value.len())));
-    out.put_u8(u8::from(row.is_some()));
-    out.put_u64_le(row.map_or(0, |row| row.create_revision.0));
-    out.put_u64_le(row.map_or(0, |row| row.version));
+    out.put_u8(form(write));
+    out.put_u64_le(meta.map_or(0, |meta| meta.create_revision.0));
+    out.put_u64_le(meta.map_or(0, |meta| meta.version));
     out.put_slice(&write.key);
     out.put_slice(row.map_or(&[], |row| &row.value));
+    if let Some(meta) = meta.filter(|_| form(write) == WITH_TAIL) {
+        out.put_u64_le(meta.expires_at_ms);
+        out.put_u8(meta.kind.number());
+    }
+}
+
+fn form(write: &RowWrite) -> u8 {
+    match &write.value {
+        None => TOMBSTONE,
+        Some(row) if row.meta.is_plain() => PLAIN,
+        Some(_) => WITH_TAIL,
+    }
 }
 
 fn version_bytes(write: &RowWrite) -> usize {
     let value_len = write.value.as_ref().map_or(0, |row| row.value.len());
-    HEAD_BYTES + write.key.len() + value_len
+    let tail = if form(write) == WITH_TAIL {
+        TAIL_BYTES
+    } else {
+        0
+    };
+    HEAD_BYTES + write.key.len() + value_len + tail
 }
 
 fn low_half(number: u64) -> u32 {

@@ -104,8 +104,7 @@ impl Filling<'_> {
         let row = row.map(|row| row.load(revision)).transpose()?;
         let row = row.map(|row| NewRow {
             value: row.value,
-            create_revision: row.create_revision,
-            version: row.version,
+            meta: row.meta,
         });
         self.changes.put(revision, key, row.as_ref());
         self.written += 1;

@@ -6,7 +6,7 @@
 //! temporary ones of the system.
 //!
 //! ```text
-//! value = nothing (a tombstone) | create_revision:u64 version:u64 value
+//! value = nothing (a tombstone) | create_revision:u64 version:u64 expires_at_ms:u64 kind:u8 value
 //! ```
 
 use std::fmt;
@@ -22,7 +22,7 @@ use crate::env::Env;
 use crate::env::vfs::OpenMode;
 use crate::ids::Revision;
 use crate::store::key::Place;
-use crate::store::row::{NewRow, Row};
+use crate::store::row::{NewRow, Row, RowKind, RowMeta};
 use crate::{Error, ErrorKind, Result};
 
 /// sled works badly with less.
@@ -121,8 +121,8 @@ impl Changes {
     pub(super) fn put(&mut self, revision: Revision, key: &[u8], row: Option<&NewRow>) -> IVec {
         let mut out = Encoder::new();
         if let Some(row) = row {
-            out.u64(row.create_revision.0);
-            out.u64(row.version);
+            out.u64(row.meta.create_revision.0).u64(row.meta.version);
+            out.u64(row.meta.expires_at_ms).u8(row.meta.kind.number());
             out.raw(&row.value);
         }
         let key = IVec::from(version_key::encode(Place { key, revision }));
@@ -143,14 +143,18 @@ pub(super) fn read(mod_revision: Revision, stored: &[u8]) -> Result<Option<Row>>
         return Ok(None);
     }
     let mut input = Decoder::new(Bytes::copy_from_slice(stored));
-    let create_revision = Revision(input.u64("create revision of a row in sled")?);
-    let version = input.u64("version of a row in sled")?;
+    let meta = RowMeta {
+        create_revision: Revision(input.u64("create revision of a row in sled")?),
+        version: input.u64("version of a row in sled")?,
+        expires_at_ms: input.u64("end of a row in sled")?,
+        kind: RowKind::of(input.u8("kind of a row in sled")?)
+            .ok_or_else(|| input.error("kind of a row in sled", "the kind is unknown"))?,
+    };
     let value = input.raw("value of a row in sled", input.remaining())?;
     Ok(Some(Row {
         value,
-        create_revision,
         mod_revision,
-        version,
+        meta,
     }))
 }
 

@@ -3,13 +3,20 @@
 //! ```text
 //! block    = entry* restart:u32* restarts:u32
 //! entry    = shared:varint tail_len:varint tail revision:varint kind:u8 [row]
-//! row      = age:varint version:varint value_len:varint value              kind 1
-//!          | age:varint version:varint file:varint offset:varint len:varint    kind 2
+//! row      = age:varint version:varint inline                             kind 1
+//!          | age:varint version:varint blob                               kind 2
+//!          | age:varint version:varint life:varint row_kind:u8 inline     kind 3
+//!          | age:varint version:varint life:varint row_kind:u8 blob       kind 4
+//! inline   = value_len:varint value
+//! blob     = file:varint offset:varint len:varint
 //! ```
 //!
 //! `shared` bytes of the key are those of the entry before. Every sixteenth entry is a restart:
 //! it shares nothing, and a search begins at one. `age` is the revision less the revision at
-//! which the row came into being. Kind 0 is a tombstone; the value of kind 2 is in a blob file.
+//! which the row came into being. Kind 0 is a tombstone; the value of kinds 2 and 4 is in a blob file.
+//! Kinds 3 and 4, since version 3 of the table's format, are of rows that end or are no plain bytes:
+//! `life` is 0 for a row that never ends, else one more than its end in milliseconds since 1970; `row_kind` is 0
+//! for bytes, 1 for a set, 2 for a hash.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,7 +27,7 @@ use crate::codec::DecodeError;
 use crate::ids::Revision;
 use crate::store::blob::{BlobFile, BlobRef, BlobValue};
 use crate::store::key::Place;
-use crate::store::row::{Found, RowParts, StoredRow, StoredValue, ValueParts};
+use crate::store::row::{Found, RowKind, RowMeta, RowParts, StoredRow, StoredValue, ValueParts};
 
 /// Entries from one restart to the next.
 const RESTART_ENTRIES: usize = 16;
@@ -31,6 +38,8 @@ const KEY_BYTES_SPARE: usize = 8;
 const KIND_TOMBSTONE: u8 = 0;
 const KIND_ROW: u8 = 1;
 const KIND_BLOB: u8 = 2;
+const KIND_ROW_WITH_META: u8 = 3;
+const KIND_BLOB_WITH_META: u8 = 4;
 
 /// The blob files that a table names; most tables name none.
 pub(super) type BlobFiles = Option<Arc<Vec<Arc<BlobFile>>>>;
@@ -73,14 +82,22 @@ impl BlockBuilder {
         match row {
             None => self.out.push(KIND_TOMBSTONE),
             Some(row) => {
-                let kind = match row.value {
-                    ValueParts::Inline(_) => KIND_ROW,
-                    ValueParts::Blob { .. } => KIND_BLOB,
+                let meta = row.meta;
+                let kind = match (row.value, meta.is_plain()) {
+                    (ValueParts::Inline(_), true) => KIND_ROW,
+                    (ValueParts::Blob { .. }, true) => KIND_BLOB,
+                    (ValueParts::Inline(_), false) => KIND_ROW_WITH_META,
+                    (ValueParts::Blob { .. }, false) => KIND_BLOB_WITH_META,
                 };
                 self.out.push(kind);
-                let age = place.revision.0.wrapping_sub(row.create_revision.0);
+                let age = place.revision.0.wrapping_sub(meta.create_revision.0);
                 put_varint(&mut self.out, age);
-                put_varint(&mut self.out, row.version);
+                put_varint(&mut self.out, meta.version);
+                if !meta.is_plain() {
+                    // Never is the highest number, and becomes the shortest.
+                    put_varint(&mut self.out, meta.expires_at_ms.wrapping_add(1));
+                    self.out.push(meta.kind.number());
+                }
                 match row.value {
                     ValueParts::Inline(value) => {
                         put_varint(&mut self.out, value.len() as u64);
@@ -135,8 +152,7 @@ struct RawEntry<'a> {
 
 #[derive(Clone, Debug)]
 struct RawRow {
-    create_revision: Revision,
-    version: u64,
+    meta: RowMeta,
     value: RawValue,
 }
 
@@ -287,8 +303,7 @@ impl Block {
                     at: *at,
                 }),
             },
-            create_revision: row.create_revision,
-            version: row.version,
+            meta: row.meta,
         })
     }
 
@@ -302,8 +317,7 @@ impl Block {
                     file_bytes: self.blob_file(*at)?.len,
                 },
             },
-            create_revision: row.create_revision,
-            version: row.version,
+            meta: row.meta,
         })
     }
 
@@ -416,15 +430,18 @@ impl<'a> Reader<'a> {
         self.position += 1;
         let row = match kind {
             Some(&KIND_TOMBSTONE) => None,
-            Some(kind @ &(KIND_ROW | KIND_BLOB)) => {
+            Some(kind @ &(KIND_ROW..=KIND_BLOB_WITH_META)) => {
                 let age = self.varint("age")?;
+                let create_revision = Revision(revision.0.wrapping_sub(age));
+                let mut meta = RowMeta::of_bytes(create_revision, self.varint("version")?);
+                if matches!(*kind, KIND_ROW_WITH_META | KIND_BLOB_WITH_META) {
+                    self.end_and_kind(&mut meta)?;
+                }
                 Some(RawRow {
-                    create_revision: Revision(revision.0.wrapping_sub(age)),
-                    version: self.varint("version")?,
-                    value: if *kind == KIND_ROW {
-                        RawValue::Inline(self.range("value")?)
-                    } else {
-                        RawValue::Blob(self.blob_ref()?)
+                    meta,
+                    value: match *kind {
+                        KIND_ROW | KIND_ROW_WITH_META => RawValue::Inline(self.range("value")?),
+                        _ => RawValue::Blob(self.blob_ref()?),
                     },
                 })
             }
@@ -436,6 +453,16 @@ impl<'a> Reader<'a> {
             revision,
             row,
         })
+    }
+
+    fn end_and_kind(&mut self, meta: &mut RowMeta) -> Result<(), DecodeError> {
+        meta.expires_at_ms = self.varint("life")?.wrapping_sub(1);
+        let kind = self.entries.get(self.position).copied();
+        meta.kind = kind
+            .and_then(RowKind::of)
+            .ok_or_else(|| self.damaged("row kind", "is unknown"))?;
+        self.position += 1;
+        Ok(())
     }
 
     fn blob_ref(&mut self) -> Result<BlobRef, DecodeError> {
@@ -547,8 +574,7 @@ mod tests {
                 },
                 value.map(|value| RowParts {
                     value: ValueParts::Inline(value.as_bytes()),
-                    create_revision: Revision(1),
-                    version: *revision,
+                    meta: RowMeta::of_bytes(Revision(1), *revision),
                 }),
             );
         }

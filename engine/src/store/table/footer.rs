@@ -11,9 +11,10 @@ pub(super) const FOOTER_BYTES: usize = 3 * 12 + 8 + 8 + 4 + 8 + 4;
 const MAGIC: &[u8; 8] = b"ENGTABLE";
 
 /// The version that is written.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 
-/// The first version: blocks without a codec, properties without blobs; still read.
+/// The first version: blocks without a codec, properties without blobs; still read. So is the
+/// second, which had no rows that end and no kinds of rows.
 pub(super) const VERSION_1: u32 = 1;
 
 /// What a footer says.

@@ -18,7 +18,7 @@ use crate::codec::{Decoder, Encoder};
 use crate::ids::Revision;
 use crate::store::key::Place;
 use crate::store::options::Compression;
-use crate::store::row::{RowParts, StoredValue, ValueParts};
+use crate::store::row::{RowMeta, RowParts, StoredValue, ValueParts};
 
 pub(crate) use file::table;
 
@@ -57,8 +57,7 @@ pub(crate) fn block(data: &[u8]) {
     for ((key, Reverse(revision)), value) in &rows {
         let row = RowParts {
             value: ValueParts::Inline(value),
-            create_revision: Revision(*revision),
-            version: 1,
+            meta: RowMeta::of_bytes(Revision(*revision), 1),
         };
         builder.add(place(key, *revision), Some(row));
     }

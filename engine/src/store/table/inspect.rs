@@ -21,7 +21,7 @@ use crate::inspect::{Problem, Seen, Severity};
 use crate::store::folder::Folder;
 use crate::store::key::Place;
 use crate::store::pin::table_file_name;
-use crate::store::row::{StoredRow, StoredValue};
+use crate::store::row::{RowMeta, StoredRow, StoredValue};
 
 /// What a look at a table meets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,10 +103,8 @@ pub struct VersionView {
 /// A version that is no tombstone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowView {
-    /// When the row came into being.
-    pub create_revision: Revision,
-    /// How often the row was written since.
-    pub version: u64,
+    /// When the row came into being, how often it was written since, what it is, when it ends.
+    pub meta: RowMeta,
     /// The blob file that holds the value, if it is not beside its key.
     pub blob_file: Option<u64>,
     /// The value; `None` if it is damaged.
@@ -344,8 +342,7 @@ impl Look<'_> {
             }
         };
         Ok(RowView {
-            create_revision: row.create_revision,
-            version: row.version,
+            meta: row.meta,
             blob_file,
             value,
         })

@@ -21,7 +21,10 @@ use bytes::Bytes;
 #[cfg(feature = "sled")]
 use super::SledStore;
 use super::pin::{PinnedTable, is_table_file};
-use super::{BlockCache, Compression, KeyRange, Lsm, NewRow, Row, RowWrite, Store, StoreOptions};
+use super::{
+    BlockCache, Compression, KeyRange, Lsm, NEVER_MS, NewRow, Row, RowKind, RowMeta, RowWrite,
+    Store, StoreOptions,
+};
 use crate::env::vfs::OpenMode;
 use crate::env::{Env, Vfs};
 use crate::ids::Revision;
@@ -184,8 +187,7 @@ fn put(key: &str, value: &str) -> RowWrite {
         key: Bytes::copy_from_slice(key.as_bytes()),
         value: Some(NewRow {
             value: Bytes::copy_from_slice(value.as_bytes()),
-            create_revision: Revision(1),
-            version: 1,
+            meta: RowMeta::of_bytes(Revision(1), 1),
         }),
     }
 }
@@ -220,9 +222,8 @@ fn scan(store: &dyn Store, range: KeyRange, at: u64, reverse: bool) -> crate::Re
         let shown = found.show_next(&mut |key, row| {
             let row = Row {
                 value: Bytes::copy_from_slice(row.value),
-                create_revision: row.create_revision,
                 mod_revision: row.mod_revision,
-                version: row.version,
+                meta: row.meta,
             };
             rows.push((Bytes::copy_from_slice(key), row));
         });

@@ -133,8 +133,16 @@ impl<S: Backend> Story<S> {
                 Some(len) => {
                     let mut write = put(&key(number), &"v".repeat(usize::from(len)));
                     let row = write.value.as_mut().expect("a put");
-                    row.create_revision = Revision(self.revision - u64::from(len % 2));
-                    row.version = self.revision;
+                    row.meta = RowMeta {
+                        create_revision: Revision(self.revision - u64::from(len % 2)),
+                        version: self.revision,
+                        expires_at_ms: if len % 3 == 0 { NEVER_MS } else { len.into() },
+                        kind: if len % 5 == 0 {
+                            RowKind::Set
+                        } else {
+                            RowKind::Bytes
+                        },
+                    };
                     write
                 }
             })

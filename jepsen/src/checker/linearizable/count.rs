@@ -6,8 +6,8 @@ use crate::history::Call;
 /// What is done to a counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tally {
-    /// It grows by so much.
-    Add(i64),
+    /// It grows by so much, and the answer is what it then is, if it tells.
+    Add(i64, Option<i64>),
     /// It is this.
     Read(i64),
 }
@@ -26,7 +26,10 @@ impl Model for Counter {
 
     fn step(&self, state: &i64, input: &Tally) -> Option<i64> {
         match *input {
-            Tally::Add(by) => state.checked_add(by),
+            Tally::Add(by, sum) => {
+                let next = state.checked_add(by);
+                next.filter(|next| sum.is_none_or(|sum| sum == *next))
+            }
             Tally::Read(count) => (count == *state).then_some(count),
         }
     }

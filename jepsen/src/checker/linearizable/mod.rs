@@ -164,7 +164,14 @@ impl<'a> Things<'a> {
                 self.rows.of(key).push(call, access);
             }
             Act::Scan => self.scan(call),
-            Act::Increment { counter, by } => self.counters.of(counter).push(call, Tally::Add(*by)),
+            Act::Increment { counter, by } => {
+                let sum = match call.answer().and_then(|answer| answer.found.as_ref()) {
+                    Some(Found::Count(sum)) => Some(*sum),
+                    _ => None,
+                };
+                let addition = Tally::Add(*by, sum);
+                self.counters.of(counter).push(call, addition);
+            }
             Act::Count { counter } => {
                 if let Some(Found::Count(count)) = found(answer) {
                     self.counters.of(counter).push(call, Tally::Read(*count));

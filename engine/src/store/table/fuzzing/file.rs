@@ -19,7 +19,7 @@ use crate::store::iter::{Direction, VisibleRows};
 use crate::store::key::{KeyRange, Place};
 use crate::store::memtable::Memtable;
 use crate::store::options::{Compression, StoreOptions};
-use crate::store::row::{RowParts, ValueParts};
+use crate::store::row::{RowKind, RowMeta, RowParts, ValueParts};
 use crate::store::section::checksum;
 use crate::store::table::footer::{FOOTER_BYTES, Footer};
 use crate::store::table::index::{BlockSpan, Index};
@@ -93,8 +93,7 @@ fn write(folder: &Arc<Folder>, mut rest: &[u8], kind: u8) -> Option<u64> {
         });
         let row = value.map(|value| RowParts {
             value: ValueParts::Inline(value),
-            create_revision: revision,
-            version: 1,
+            meta: meta(revision),
         });
         let added = writer.add(Place { key, revision }, row);
         added.expect("a file in memory");
@@ -102,6 +101,15 @@ fn write(folder: &Arc<Folder>, mut rest: &[u8], kind: u8) -> Option<u64> {
     let mut written = writer?.finish().expect("a file in memory");
     written.publish();
     Some(written.len)
+}
+
+/// Some rows end, or are sets.
+fn meta(revision: Revision) -> RowMeta {
+    RowMeta {
+        expires_at_ms: revision.0.wrapping_sub(revision.0 % 3),
+        kind: RowKind::of(u8::from(revision.0 % 5 == 1)).unwrap_or_default(),
+        ..RowMeta::of_bytes(revision, 1)
+    }
 }
 
 /// Changes some bytes of the file, and puts right the checksums of all its sections.
