@@ -26,6 +26,17 @@ pub enum Expiry {
     IfNew(Duration),
 }
 
+/// How long a row lives on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ttl {
+    /// There is no row.
+    Absent,
+    /// It does not end.
+    Never,
+    /// So long, by the cluster's clock.
+    Left(Duration),
+}
+
 impl Expiry {
     pub(crate) fn wire(self) -> Option<pb::Expiry> {
         use pb::expiry::End;

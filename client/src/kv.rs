@@ -95,6 +95,8 @@ pub struct Looked {
     pub row: Option<Row>,
     /// The revision that was read.
     pub revision: u64,
+    /// The cluster's time at which it was read, milliseconds since 1970: rows end by this clock.
+    pub now_ms: u64,
 }
 
 /// How many rows there are.
@@ -170,6 +172,7 @@ impl Kv {
             })
             .await?;
         Ok(Looked {
+            now_ms: answer.header.map_or(0, |header| header.now_ms),
             revision: revision(answer.header.as_ref()),
             row: answer.row,
         })

@@ -1,5 +1,7 @@
 //! Numbers, sets and hashes: each call is a commit of one op.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use engine_proto::v1 as pb;
 use engine_proto::v1::kv_client::KvClient;
@@ -7,7 +9,7 @@ use engine_proto::v1::kv_client::KvClient;
 use crate::call::{Kind, service};
 use crate::commit::{Commit, Guarded, OpResult, revision, row};
 use crate::error::{Error, Result};
-use crate::expiry::Expiry;
+use crate::expiry::{Expiry, Ttl};
 use crate::kv::{Kv, ReadOptions, RowKind, consistency};
 
 /// How a number changes.
@@ -121,6 +123,21 @@ impl Kv {
             OpResult::Expires { existed } => Ok(existed),
             _ => Err(another()),
         }
+    }
+
+    /// How long a row lives on, by the cluster's clock.
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get).
+    pub async fn ttl(&self, keyspace: impl Into<String>, key: impl Into<Bytes>) -> Result<Ttl> {
+        let looked = self.get_with(keyspace, key, ReadOptions::default()).await?;
+        Ok(match looked.row.map(|row| row.expires_at_ms) {
+            None => Ttl::Absent,
+            Some(None) => Ttl::Never,
+            Some(Some(at_ms)) => {
+                Ttl::Left(Duration::from_millis(at_ms.saturating_sub(looked.now_ms)))
+            }
+        })
     }
 
     /// Adds members to a set, which comes into being with its first.

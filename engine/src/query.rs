@@ -63,6 +63,9 @@ pub struct MembersPage {
     pub more: bool,
     /// The revision that was read; pass it on as `at` for a consistent walk.
     pub revision: Revision,
+    /// The cluster's time at which it was read, milliseconds since 1970: what has ended by then is not
+    /// shown.
+    pub now_ms: u64,
 }
 
 /// Which rows of a keyspace, in key order.
@@ -93,6 +96,9 @@ pub struct ScanPage {
     pub more: bool,
     /// The revision that was read; pass it on as `at` for a consistent walk.
     pub revision: Revision,
+    /// The cluster's time at which it was read, milliseconds since 1970: what has ended by then is not
+    /// shown.
+    pub now_ms: u64,
 }
 
 /// One row, or its absence.
@@ -102,6 +108,9 @@ pub struct GetAnswer {
     pub row: Option<RowView>,
     /// The revision that was read.
     pub revision: Revision,
+    /// The cluster's time at which it was read, milliseconds since 1970: what has ended by then is not
+    /// shown.
+    pub now_ms: u64,
 }
 
 /// Several rows, or their absence, at one moment.
@@ -111,6 +120,9 @@ pub struct BatchAnswer {
     pub rows: Vec<Option<RowView>>,
     /// The revision that was read.
     pub revision: Revision,
+    /// The cluster's time at which it was read, milliseconds since 1970: what has ended by then is not
+    /// shown.
+    pub now_ms: u64,
 }
 
 /// Which messages of a partition.

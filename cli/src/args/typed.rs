@@ -68,6 +68,17 @@ Examples:
         expiry: ExpiryArgs,
     },
 
+    /// Print how long a row lives on; exit code 3 if it is not there
+    #[command(after_help = "\
+Example:
+  engine-cli kv ttl session-9 --keyspace sessions")]
+    Ttl {
+        /// The row's key
+        key: String,
+        #[command(flatten)]
+        at: InKeyspace,
+    },
+
     /// Sets: add, rm, has, ls
     #[command(subcommand)]
     Set(SetCommand),

@@ -1,8 +1,11 @@
 //! `kv number|append|expire|set|hash`: numbers, ends of rows, sets and hashes.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use engine_client::{
     Client, Commit, Expiry, Guarded, MembersChanged, MembersScan, NumberChange, OpResult, RowKind,
+    Ttl,
 };
 use serde::Serialize;
 
@@ -51,6 +54,7 @@ pub(crate) async fn run(
         TypedCommand::Expire { key, at, expiry } => {
             expire(at.keyspace, key, expiry, client, context).await
         }
+        TypedCommand::Ttl { key, at } => ttl(at.keyspace, key, client, context).await,
         TypedCommand::Set(command) => set(command, client, context).await,
         TypedCommand::Hash(command) => hash(command, client, context).await,
     }
@@ -97,6 +101,26 @@ async fn expire(
     let existed = client.kv().expire(keyspace, key, expiry(args)).await?;
     context.output.report(&Expires { existed })?;
     Ok(there(existed))
+}
+
+async fn ttl(
+    keyspace: String,
+    key: String,
+    client: &Client,
+    context: &Context,
+) -> Result<ExitCode> {
+    let ttl = client.kv().ttl(&keyspace, key.clone()).await?;
+    let left = match ttl {
+        Ttl::Absent => {
+            let message = format!("there is no row '{key}' in {keyspace}");
+            return Err(Failure::new(ExitCode::NotThere, message));
+        }
+        Ttl::Never => None,
+        Ttl::Left(left) => Some(left),
+    };
+    let ttl_ms = left.map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
+    context.output.report(&TtlShown { ttl_ms })?;
+    Ok(ExitCode::Done)
 }
 
 async fn set(command: SetCommand, client: &Client, context: &Context) -> Result<ExitCode> {
@@ -285,6 +309,20 @@ impl Report for Expires {
             "done".to_owned()
         } else {
             "it is not there".to_owned()
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct TtlShown {
+    ttl_ms: Option<u64>,
+}
+
+impl Report for TtlShown {
+    fn human(&self) -> String {
+        match self.ttl_ms {
+            None => "it does not end".to_owned(),
+            Some(ms) => humantime::format_duration(Duration::from_millis(ms)).to_string(),
         }
     }
 }

@@ -106,6 +106,13 @@ fn ends(cluster: &Cluster) {
     cluster.ok(&["kv", "put", "s1", "alice", "-k", "sessions"]);
     assert!(ends("s1").is_some(), "the keyspace says so");
     cluster.ok(&["kv", "expire", "s1", "-k", "sessions", "--no-ttl"]);
+    let left = cluster.json(&["kv", "ttl", "s1", "-k", "sessions"]);
+    assert_eq!(left.get("ttl_ms"), Some(&Value::Null));
+    cluster.ok(&["kv", "put", "s3", "x", "-k", "sessions", "--ttl", "1h"]);
+    let left = cluster.json(&["kv", "ttl", "s3", "-k", "sessions"]);
+    let left = number(&left, "ttl_ms");
+    assert!((3_000_000..=3_600_000).contains(&left), "{left}");
+    cluster.ok(&["kv", "del", "s3", "-k", "sessions"]);
     assert_eq!(ends("s1"), None);
     let absent = run(
         cluster.home(),

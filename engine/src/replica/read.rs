@@ -31,15 +31,19 @@ impl Replica {
     /// the newest; `Io` or `Corrupt` from the disk.
     pub fn get(&self, row: &RowRef, at: Option<Revision>) -> Result<GetAnswer> {
         let key = keys::row_key(self.keyspace(&row.keyspace)?, &row.key);
-        let (rooms, revision) = self.reading(at)?;
+        let (rooms, revision, now_ms) = self.reading(at)?;
         let found = match at {
             Some(_) => self.noticed(rooms.store.get(&key, revision))?,
             None => self.noticed(self.newest(&rooms, &key, revision))?,
         };
         self.check_floor(revision)?;
-        let found = found.filter(|found| self.lives(&found.meta));
+        let found = found.filter(|found| lives(&found.meta, now_ms));
         let row = found.map(|found| view(row.key.clone(), found));
-        Ok(GetAnswer { row, revision })
+        Ok(GetAnswer {
+            row,
+            revision,
+            now_ms,
+        })
     }
 
     /// Reads several rows at one revision, in the order in which they are asked for: as many as a
@@ -48,7 +52,7 @@ impl Replica {
     /// # Errors
     /// As [`Replica::get`].
     pub fn get_many(&self, rows: &[RowRef], at: Option<Revision>) -> Result<BatchAnswer> {
-        let (rooms, revision) = self.reading(at)?;
+        let (rooms, revision, now_ms) = self.reading(at)?;
         let mut found = Vec::with_capacity(rows.len());
         let mut bytes = 0;
         for row in rows {
@@ -57,7 +61,7 @@ impl Replica {
                 Some(_) => self.noticed(rooms.store.get(&key, revision))?,
                 None => self.noticed(self.newest(&rooms, &key, revision))?,
             };
-            let stored = stored.filter(|stored| self.lives(&stored.meta));
+            let stored = stored.filter(|stored| lives(&stored.meta, now_ms));
             bytes += row.key.len() + stored.as_ref().map_or(0, |stored| stored.value.len());
             if !found.is_empty() && bytes > PAGE_BYTES_MAX {
                 break;
@@ -68,6 +72,7 @@ impl Replica {
         Ok(BatchAnswer {
             rows: found,
             revision,
+            now_ms,
         })
     }
 
@@ -77,7 +82,7 @@ impl Replica {
     /// As [`Replica::get`].
     pub fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
         let keyspace = self.keyspace(&request.keyspace)?;
-        let (rooms, revision) = self.reading(request.at)?;
+        let (rooms, revision, now_ms) = self.reading(request.at)?;
         let mut range = KeyRange::prefix(keys::row_key(keyspace, &request.prefix));
         if let Some(after) = &request.after {
             let after = keys::row_key(keyspace, after);
@@ -101,7 +106,7 @@ impl Replica {
         };
         for item in self.noticed(found)? {
             let (key, row) = self.noticed(item)?;
-            if !self.lives(&row.meta) {
+            if !lives(&row.meta, now_ms) {
                 continue;
             }
             let row = view(key.slice(4..), row);
@@ -117,6 +122,7 @@ impl Replica {
             rows,
             more,
             revision,
+            now_ms,
         })
     }
 
@@ -132,10 +138,10 @@ impl Replica {
         at: Option<Revision>,
     ) -> Result<(u64, Revision)> {
         let range = KeyRange::prefix(keys::row_key(self.keyspace(keyspace)?, prefix));
-        let (rooms, revision) = self.reading(at)?;
+        let (rooms, revision, now_ms) = self.reading(at)?;
         let mut rows = self.noticed(rooms.store.scan_keys(range, revision, false))?;
         let mut count = 0;
-        let mut see = |_: &[u8], row: BorrowedRow<'_>| count += u64::from(self.lives(&row.meta));
+        let mut see = |_: &[u8], row: BorrowedRow<'_>| count += u64::from(lives(&row.meta, now_ms));
         while self.noticed(rows.show_next(&mut see))? {}
         self.check_floor(revision)?;
         Ok((count, revision))
@@ -148,15 +154,16 @@ impl Replica {
     pub fn members(&self, request: &MembersRequest) -> Result<MembersPage> {
         let row = &request.row;
         let key = keys::row_key(self.keyspace(&row.keyspace)?, &row.key);
-        let (rooms, revision) = self.reading(request.at)?;
+        let (rooms, revision, now_ms) = self.reading(request.at)?;
         let mut page = MembersPage {
             kind: None,
             members: Vec::new(),
             more: false,
             revision,
+            now_ms,
         };
         let found = self.noticed(rooms.store.get(&key, revision))?;
-        let Some(found) = found.filter(|found| self.lives(&found.meta)) else {
+        let Some(found) = found.filter(|found| lives(&found.meta, now_ms)) else {
             self.check_floor(revision)?;
             return Ok(page);
         };
@@ -202,10 +209,10 @@ impl Replica {
         at: Option<Revision>,
     ) -> Result<(Option<Bytes>, Revision)> {
         let key = keys::row_key(self.keyspace(&row.keyspace)?, &row.key);
-        let (rooms, revision) = self.reading(at)?;
+        let (rooms, revision, now_ms) = self.reading(at)?;
         let found = self.noticed(rooms.store.get(&key, revision))?;
         let mut value = None;
-        if let Some(found) = found.filter(|found| self.lives(&found.meta)) {
+        if let Some(found) = found.filter(|found| lives(&found.meta, now_ms)) {
             if found.meta.kind == RowKind::Bytes {
                 let context = "the row is a plain value, neither a set nor a hash";
                 return Err(Error::new(ErrorKind::Invalid, context));
@@ -225,7 +232,7 @@ impl Replica {
     /// kept or above the end.
     pub fn fetch(&self, request: &FetchRequest) -> Result<FetchAnswer> {
         let at = self.partition(&request.topic, request.partition)?;
-        let (rooms, revision) = self.reading(None)?;
+        let (rooms, revision, _) = self.reading(None)?;
         let limit = match request.limit {
             0 => PAGE_ITEMS_MAX,
             limit => limit.min(PAGE_ITEMS_MAX),
@@ -344,13 +351,9 @@ impl Replica {
         }
     }
 
-    /// Whether a row has not ended. Time is that of the last entry, at every revision.
-    fn lives(&self, meta: &RowMeta) -> bool {
-        meta.expires_at_ms > self.now_ms() || on(Planted::ShowEnded)
-    }
-
-    /// The rooms to read from and the revision to read at.
-    fn reading(&self, at: Option<Revision>) -> Result<(Arc<Rooms>, Revision)> {
+    /// The rooms to read from, the revision to read at, and what time it is: at least that of the
+    /// newest revision.
+    fn reading(&self, at: Option<Revision>) -> Result<(Arc<Rooms>, Revision, u64)> {
         let rooms = self.inner.rooms.read().clone();
         let newest = self.revision();
         let revision = at.unwrap_or(newest);
@@ -359,7 +362,7 @@ impl Replica {
             return Err(Error::new(ErrorKind::OutOfRange, context));
         }
         self.check_floor(revision)?;
-        Ok((rooms, revision))
+        Ok((rooms, revision, self.now_ms()))
     }
 
     /// Asked before a read and after it: a floor that rises meanwhile lets compaction drop what
@@ -400,6 +403,11 @@ impl Replica {
             partition,
         })
     }
+}
+
+/// Whether a row has not ended, at whichever revision it is read.
+fn lives(meta: &RowMeta, now_ms: u64) -> bool {
+    meta.expires_at_ms > now_ms || on(Planted::ShowEnded)
 }
 
 fn view(key: Bytes, row: Row) -> RowView {

@@ -1,8 +1,9 @@
 //! A set that ends is whole until its end, and gone from then on.
 //!
 //! Each read tells at which revision it was made, when the set came into being, and when it ends.
-//! So elements are judged by their revisions alone. Of the cluster's time this much is known: when a
-//! set came into being it was its end less its ttl; whoever read that knows that it is later now.
+//! So elements are judged by their revisions alone. Of the cluster's time two things are known: at
+//! which it was read; and when a set came into being it was its end less its ttl, so that whoever
+//! has read that knows that it is later now.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -101,7 +102,7 @@ impl Set<'_> {
                 let what = format!("{set} ends at {}, and {first} was its end", found.ends_ms);
                 report.violate(Kind::Contradictory, what);
             }
-            let now_ms = known_before(clock, look.invoked_at);
+            let now_ms = known_before(clock, look.invoked_at).max(found.now_ms);
             if found.ends_ms <= now_ms {
                 let what = format!("{set} ended at {}, and it is past {now_ms}", found.ends_ms);
                 report.violate(Kind::Stale, what);

@@ -64,6 +64,8 @@ pub struct Incarnation {
     pub created: u64,
     /// When it ends, in the cluster's time.
     pub ends_ms: u64,
+    /// What time it was when it was read.
+    pub now_ms: u64,
     /// What is in it.
     pub elements: Vec<u64>,
 }

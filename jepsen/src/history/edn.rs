@@ -108,12 +108,12 @@ fn function_and_value(op: &Op) -> (&'static str, String) {
             ),
         ),
         Act::Balances => ("read", all(found)),
-        Act::Add { set, element } => ("add", pair(set, &element.to_string())),
-        Act::Elements { set } => ("read", pair(set, &all(found))),
+        Act::Add { set, element } | Act::Join { set, element } => {
+            ("add", pair(set, &element.to_string()))
+        }
+        Act::Elements { set } | Act::Ending { set, .. } => ("read", pair(set, &all(found))),
         Act::Increment { counter, by } => ("add", pair(counter, &by.to_string())),
         Act::Count { counter } => ("read", pair(counter, &all(found))),
-        Act::Join { set, element } => ("add", pair(set, &element.to_string())),
-        Act::Ending { set, .. } => ("read", pair(set, &all(found))),
         Act::Acquire { lock, .. } => ("acquire", pair(lock, &all(found))),
         Act::Release { lock, token } => ("release", pair(lock, &token.to_string())),
         Act::Use { lock, token } => ("use", pair(lock, &token.to_string())),
@@ -136,10 +136,12 @@ fn all(found: Option<&Found>) -> String {
         Some(Found::Elements(elements)) => list(elements.iter()),
         Some(Found::Count(count)) => count.to_string(),
         Some(Found::Token(token)) => token.to_string(),
-        Some(Found::Ending { incarnation, .. }) => match incarnation {
-            None => "nil".to_owned(),
-            Some(incarnation) => list(incarnation.elements.iter()),
-        },
+        Some(Found::Ending { incarnation, .. }) => {
+            let elements = incarnation
+                .as_ref()
+                .map(|found| list(found.elements.iter()));
+            elements.unwrap_or_else(|| "nil".to_owned())
+        }
     }
 }
 

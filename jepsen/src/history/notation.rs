@@ -12,7 +12,7 @@
 //! lists     txn x+1 x -> [1]
 //! bank      open a=5 b=5 · move FROM TO AMOUNT · total -> a=4 b=6
 //! sets      add S E · elements S -> [1,2]        counters  inc C BY · count C -> 3
-//! ends      join S E -> ok @REV · ending S TTL -> AT/CREATED/ENDS [1,2] or absent@AT
+//! ends      join S E -> ok @REV · ending S TTL -> AT/CREATED/ENDS[/NOW] [1,2] or absent@AT
 //! locks     lock L -> TOKEN · lease L -> TOKEN · unlock L TOKEN · use L TOKEN
 //! nemesis   fault NAME · heal                    requests  … #NAME
 //! ```
@@ -276,6 +276,7 @@ fn ending(words: &[&str]) -> Found {
         incarnation: Some(Incarnation {
             created: numbers[1],
             ends_ms: numbers[2],
+            now_ms: numbers.get(3).copied().unwrap_or(numbers[2] - 1),
             elements: list(words[1]),
         }),
     }

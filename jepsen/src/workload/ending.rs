@@ -55,6 +55,7 @@ async fn look(process: &mut Process, set: String) {
                 Some(elements) => Some(Incarnation {
                     created: row.create_revision,
                     ends_ms: row.expires_at_ms.unwrap_or(u64::MAX),
+                    now_ms: looked.now_ms,
                     elements,
                 }),
             },

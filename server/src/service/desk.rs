@@ -241,12 +241,14 @@ impl Desk {
 
     /// Who answers, for the top of an answer.
     pub(super) fn header(&self, group: GroupId) -> Result<Header, Error> {
+        let replica = self.local(group)?;
         Ok(Header {
             cluster: self.inner.cluster,
             node: self.inner.id,
             group,
             term: self.node().term(group),
-            revision: self.local(group)?.revision(),
+            revision: replica.revision(),
+            now_ms: replica.now_ms(),
         })
     }
 

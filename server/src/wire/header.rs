@@ -16,6 +16,8 @@ pub(crate) struct Header {
     pub(crate) term: Term,
     /// Its newest published revision, for answers without one of their own.
     pub(crate) revision: Revision,
+    /// Its time, for answers without one of their own.
+    pub(crate) now_ms: u64,
 }
 
 impl Header {
@@ -36,6 +38,13 @@ impl Header {
             group: self.group.0,
             term: self.term.0,
             revision: revision.0,
+            now_ms: self.now_ms,
         })
+    }
+
+    /// The header of a read that was made at a revision and a time.
+    pub(super) fn read(mut self, revision: Revision, now_ms: u64) -> Option<pb::ResponseHeader> {
+        self.now_ms = now_ms;
+        self.at(revision)
     }
 }

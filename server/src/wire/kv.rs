@@ -65,7 +65,7 @@ pub(crate) fn get(request: &pb::GetRequest) -> Result<GetRead, Invalid> {
 /// One row or its absence.
 pub(crate) fn get_response(header: Header, answer: GetAnswer) -> pb::GetResponse {
     pb::GetResponse {
-        header: header.at(answer.revision),
+        header: header.read(answer.revision, answer.now_ms),
         row: answer.row.map(row),
     }
 }
@@ -130,7 +130,7 @@ pub(crate) fn scan_response(
         _ => String::new(),
     };
     pb::ScanResponse {
-        header: header.at(page.revision),
+        header: header.read(page.revision, page.now_ms),
         rows: page.rows.into_iter().map(row).collect(),
         next_cursor,
     }

@@ -72,7 +72,7 @@ pub(crate) fn batch_get(request: &pb::BatchGetRequest) -> Result<BatchRead, Inva
 pub(crate) fn batch_get_response(header: Header, answer: BatchAnswer) -> pb::BatchGetResponse {
     let rows = answer.rows.into_iter();
     pb::BatchGetResponse {
-        header: header.at(answer.revision),
+        header: header.read(answer.revision, answer.now_ms),
         items: rows
             .map(|found| pb::BatchGetItem {
                 row: found.map(row),
@@ -103,7 +103,7 @@ pub(crate) fn members(request: &pb::MembersRequest) -> Result<MembersRead, Inval
 pub(crate) fn members_response(header: Header, page: MembersPage) -> pb::MembersResponse {
     let members = page.members.into_iter();
     pb::MembersResponse {
-        header: header.at(page.revision),
+        header: header.read(page.revision, page.now_ms),
         exists: page.kind.is_some(),
         kind: page.kind.map(kind).unwrap_or_default().into(),
         members: members

@@ -31,6 +31,8 @@ const PLANTED: &[Planted] = &[
      "1 join s 1 -> ok @5; 1 join t 2 -> ok @6; 2 ending t 100 -> 6/6/900 [2]; 3 ending s 100 -> 6/5/200 [1]"),
     ("shown to another process after its end", "stale",
      "1 join s 1 -> ok @5; 2 ending s 100 -> 5/5/200 [1]; 1 join t 2 -> ok @6; 1 ending t 100 -> 6/6/301 [2]; 2 ending s 100 -> 6/5/200 [1]"),
+    ("read after its end", "stale", "1 join s 1 -> ok @5; 2 ending s 100 -> 6/5/200/250 [1]"),
+    ("read at its end", "stale", "1 join s 1 -> ok @5; 2 ending s 100 -> 6/5/200/200 [1]"),
     ("gone and there again", "stale", "1 join s 1 -> ok @5; 2 ending s 100 -> absent@7; 2 ending s 100 -> 7/5/200 [1]"),
     ("gone for one and there for another", "stale", "1 join s 1 -> ok @5; 2 ending s 100 -> absent@7; 3 ending s 100 -> 9/5/200 [1]"),
 ];
@@ -59,6 +61,7 @@ const VALID: &[Valid] = &[
      "1 join s 1 -> ok @5; 1 join t 2 -> ok @6; 2 ending s 100; 3 ending t 100 -> 6/6/300 [2]; 2 -> 6/5/200 [1]"),
     ("a read that began before it was gone", "1 join s 1 -> ok @5; 2 ending s 100; 3 ending s 100 -> absent@7; 2 -> 5/5/200 [1]"),
     ("on the last millisecond", "1 join s 1 -> ok @5; 1 join t 2 -> ok @6; 2 ending t 100 -> 6/6/299 [2]; 2 ending s 100 -> 6/5/200 [1]"),
+    ("read just before its end", "1 join s 1 -> ok @5; 2 ending s 100 -> 6/5/200/199 [1]"),
     ("a resent element", "1 join s 1 #r -> info; 2 join s 1 #r -> ok @5; 2 ending s 100 -> 5/5/200 [1]"),
 ];
 
