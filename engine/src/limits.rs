@@ -21,7 +21,12 @@ pub const TTL_MS_MAX: u64 = 100 * 366 * 24 * 60 * 60 * 1000;
 /// Longest member of a set, and longest name of a field of a hash.
 pub const MEMBER_BYTES_MAX: usize = 32 * 1024;
 
-/// Most ranges that one commit deletes.
+/// Most rows that one commit writes or removes: those of its ops, timers of their ends, and members
+/// of sets and hashes that go.
+pub const COMMIT_ROWS_MAX: usize = 40_000;
+
+/// Most ranges that one commit deletes, sets and hashes of more than [`MEMBERS_REMOVED_SINGLY_MAX`]
+/// members included.
 pub const COMMIT_RANGES_MAX: usize = 64;
 
 /// Most bytes of keys, values and headers in one commit; two largest values and room.

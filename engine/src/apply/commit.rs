@@ -36,7 +36,11 @@ impl Apply<'_> {
         let revision = Revision(self.state.revision.0 + 1);
         let mut draft = Draft::new(revision, &commit.ops);
         for op in &commit.ops {
-            match self.draft(&mut draft, op) {
+            let drafted = self.draft(&mut draft, op).and_then(|result| {
+                draft.check_size()?;
+                Ok(result)
+            });
+            match drafted {
                 Ok(result) => draft.results.push(result),
                 Err(Stop::Refused(refusal)) => return Ok(Outcome::Refused(refusal)),
                 Err(Stop::Fault(fault)) => return Err(fault),

@@ -9,7 +9,7 @@ use super::{Apply, keys};
 use crate::command::{Op, OpResult, Refusal, RowRef};
 use crate::error::{Error, Result};
 use crate::ids::{PartitionId, Revision};
-use crate::limits::{COMMIT_RANGES_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::limits::{COMMIT_RANGES_MAX, COMMIT_ROWS_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::planted::{Planted, on};
 use crate::state::Keyspace;
 use crate::store::{KeyRange, NewRow, Row, RowKind, RowMeta, RowWrite};
@@ -86,6 +86,30 @@ impl Draft<'_> {
             is_single: ops.len() == 1,
             ranges: 0,
         }
+    }
+
+    /// What it would do must end soon: sets that go bring their members.
+    pub(super) fn check_size(&self) -> Result<(), Refusal> {
+        if self.ranges > COMMIT_RANGES_MAX {
+            let what = "a commit deletes at most 64 ranges and sets of more than 64 members";
+            return Err(invalid(what));
+        }
+        if self.writes.len() > COMMIT_ROWS_MAX {
+            let what = "a commit writes at most 40000 rows, members of sets that go included";
+            return Err(invalid(what));
+        }
+        Ok(())
+    }
+
+    /// How many ranges it deletes.
+    pub(super) fn ranges(&self) -> usize {
+        self.ranges
+    }
+
+    /// Deletes the members of a large set.
+    pub(super) fn delete_members(&mut self, members: KeyRange) {
+        self.ranges += 1;
+        self.deleted.push(members);
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -190,9 +214,6 @@ impl Apply<'_> {
         };
         if range.is_empty() {
             return Err(invalid("a range ends before it begins").into());
-        }
-        if draft.ranges > COMMIT_RANGES_MAX {
-            return Err(invalid("a commit deletes at most 64 ranges").into());
         }
         // What a range holds may be written after it is emptied, not before.
         if draft.keys.iter().any(|key| range.contains(key)) {

@@ -11,7 +11,7 @@ use super::{Apply, keys};
 use crate::command::{Expiry, Refusal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Revision;
-use crate::limits::{TICK_EXPIRES_MAX, TTL_MS_MAX};
+use crate::limits::{COMMIT_RANGES_MAX, TICK_EXPIRES_MAX, TTL_MS_MAX};
 use crate::planted::{Planted, on};
 use crate::state::Keyspace;
 use crate::store::{NEVER_MS, RowMeta};
@@ -76,7 +76,9 @@ impl Apply<'_> {
             let (timer, _) = timer?;
             let (at_ms, key) = keys::read_timer(&timer).ok_or_else(not_a_timer)?;
             // A set's members are rows to remove, too.
-            if at_ms > now_ms || draft.writes.len() >= 2 * TICK_EXPIRES_MAX {
+            let is_full =
+                draft.writes.len() >= 2 * TICK_EXPIRES_MAX || draft.ranges() >= COMMIT_RANGES_MAX;
+            if at_ms > now_ms || is_full {
                 next_ms = at_ms;
                 break;
             }

@@ -203,7 +203,7 @@ impl Apply<'_> {
         }
         let members = keys::members(key);
         if members_of(row) > MEMBERS_REMOVED_SINGLY_MAX {
-            draft.deleted.push(members);
+            draft.delete_members(members);
             return Ok(());
         }
         for member in self.store.scan_keys(members, Revision(u64::MAX), false)? {

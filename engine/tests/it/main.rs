@@ -9,6 +9,7 @@ mod fixtures;
 mod full;
 mod install;
 mod kill;
+mod large_sets;
 mod life;
 #[cfg(feature = "sled")]
 mod power_cut;
