@@ -5,7 +5,7 @@
 //! which it was read; and when a set came into being it was its end less its ttl, so that whoever
 //! has read that knows that it is later now.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{Kind, Report};
 use crate::history::{Act, Call, Found, History, Incarnation};
@@ -86,6 +86,10 @@ impl Set<'_> {
 
     fn judge(&self, name: &str, clock: &[(usize, u64)], report: &mut Report) {
         let mut ends: HashMap<u64, u64> = HashMap::new();
+        // By the revision that added them, as far as somebody was told.
+        let added = self.joins.iter();
+        let added = added.filter_map(|(element, join)| Some((join.revision?, *element)));
+        let added: BTreeSet<(u64, u64)> = added.collect();
         let absent = self.looks.iter().filter(|look| look.incarnation.is_none());
         let absent = absent.map(|look| (look.completed_at, look.at));
         let absent = highest_so_far(absent.collect());
@@ -112,11 +116,17 @@ impl Set<'_> {
                 let what = format!("{set} is there, and was gone at revision {gone_at}");
                 report.violate(Kind::Stale, what);
             }
-            self.judge_elements(&set, look.at, found, report);
+            self.judge_elements(&set, (look.at, &added), found, report);
         }
     }
 
-    fn judge_elements(&self, set: &str, at: u64, found: &Incarnation, report: &mut Report) {
+    fn judge_elements(
+        &self,
+        set: &str,
+        (at, added): (u64, &BTreeSet<(u64, u64)>),
+        found: &Incarnation,
+        report: &mut Report,
+    ) {
         for element in &found.elements {
             let has = format!("{set} has element {element}");
             match self.joins.get(element) {
@@ -137,12 +147,11 @@ impl Set<'_> {
                 },
             }
         }
-        for (element, join) in &self.joins {
-            let within = |revision: u64| (found.created..=at).contains(&revision);
-            if join.revision.is_some_and(within) && !found.elements.contains(element) {
-                let what = format!("{set} has no element {element} at {at}");
-                report.violate(Kind::Lost, what);
-            }
+        let there: HashSet<u64> = found.elements.iter().copied().collect();
+        let of_this_life = added.range((found.created, 0)..=(at.max(found.created), u64::MAX));
+        for (_, element) in of_this_life.filter(|(_, element)| !there.contains(element)) {
+            let what = format!("{set} has no element {element} at {at}");
+            report.violate(Kind::Lost, what);
         }
     }
 }
