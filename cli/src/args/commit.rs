@@ -36,7 +36,8 @@ The document; unknown fields are refused, and both lists may be left out:
 
 A value that is a JSON text is stored as that text, any other value as its JSON. 'publish' may
 also name a 'partition' and may go without a 'key'. An 'expiry' is 'never', 'keep', or one of
-after_ms, at_ms, if_new_ms; 'put', 'append', 'set_add' and 'hash_set' take one, too. Exit code 3 if a guard did not hold.
+after_ms, at_ms, if_new_ms; 'put', 'append', 'set_add' and 'hash_set' take one, too. Exit code
+3 if a guard did not hold.
 
 Examples:
   engine-cli commit -f order.json

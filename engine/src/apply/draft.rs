@@ -149,9 +149,8 @@ impl Apply<'_> {
         } else {
             self.stored(&key)?
         };
-        let lives = |row: &Row| row.meta.expires_at_ms > self.state.now_ms;
         let (old, ended) = match found {
-            Some(row) if lives(&row) => (Some(row), None),
+            Some(row) if self.lives(&row) => (Some(row), None),
             found => (None, found),
         };
         Ok(Target {
@@ -229,8 +228,11 @@ impl Apply<'_> {
 
     /// The newest version of a row that has not ended, written by this entry or before it.
     pub(super) fn newest(&self, key: &[u8]) -> Result<Option<Row>> {
-        let lives = |row: &Row| row.meta.expires_at_ms > self.state.now_ms;
-        Ok(self.stored(key)?.filter(lives))
+        Ok(self.stored(key)?.filter(|row| self.lives(row)))
+    }
+
+    fn lives(&self, row: &Row) -> bool {
+        row.meta.expires_at_ms > self.state.now_ms
     }
 
     /// The newest version of a row, though it may have ended.

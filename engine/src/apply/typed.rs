@@ -191,7 +191,7 @@ impl Apply<'_> {
         }
     }
 
-    /// The same, given the row that was found.
+    /// Removes the members that stand behind a row.
     pub(super) fn forget_members_of(
         &self,
         draft: &mut Draft<'_>,

@@ -33,11 +33,10 @@ impl Replica {
         let key = keys::row_key(self.keyspace(&row.keyspace)?, &row.key);
         let (rooms, revision, now_ms) = self.reading(at)?;
         let found = match at {
-            Some(_) => self.noticed(rooms.store.get(&key, revision))?,
-            None => self.noticed(self.newest(&rooms, &key, revision))?,
+            Some(_) => self.stored(&rooms, &key, revision, now_ms)?,
+            None => self.newest(&rooms, &key, revision, now_ms)?,
         };
         self.check_floor(revision)?;
-        let found = found.filter(|found| lives(&found.meta, now_ms));
         let row = found.map(|found| view(row.key.clone(), found));
         Ok(GetAnswer {
             row,
@@ -58,10 +57,9 @@ impl Replica {
         for row in rows {
             let key = keys::row_key(self.keyspace(&row.keyspace)?, &row.key);
             let stored = match at {
-                Some(_) => self.noticed(rooms.store.get(&key, revision))?,
-                None => self.noticed(self.newest(&rooms, &key, revision))?,
+                Some(_) => self.stored(&rooms, &key, revision, now_ms)?,
+                None => self.newest(&rooms, &key, revision, now_ms)?,
             };
-            let stored = stored.filter(|stored| lives(&stored.meta, now_ms));
             bytes += row.key.len() + stored.as_ref().map_or(0, |stored| stored.value.len());
             if !found.is_empty() && bytes > PAGE_BYTES_MAX {
                 break;
@@ -92,10 +90,7 @@ impl Replica {
                 range.start = range.start.max(next_key(&after));
             }
         }
-        let limit = match request.limit {
-            0 => PAGE_ITEMS_MAX,
-            limit => limit.min(PAGE_ITEMS_MAX),
-        };
+        let limit = page_items(request.limit);
         let mut rows = Vec::new();
         let mut bytes = 0;
         let mut more = false;
@@ -162,24 +157,16 @@ impl Replica {
             revision,
             now_ms,
         };
-        let found = self.noticed(rooms.store.get(&key, revision))?;
-        let Some(found) = found.filter(|found| lives(&found.meta, now_ms)) else {
+        page.kind = self.kind_with_members(&rooms, &key, revision, now_ms)?;
+        if page.kind.is_none() {
             self.check_floor(revision)?;
             return Ok(page);
-        };
-        if found.meta.kind == RowKind::Bytes {
-            let context = "the row is a plain value, neither a set nor a hash";
-            return Err(Error::new(ErrorKind::Invalid, context));
         }
-        page.kind = Some(found.meta.kind);
         let mut range = keys::members(&key);
         if let Some(after) = &request.after {
             range.start = next_key(&keys::member_key(&key, after));
         }
-        let limit = match request.limit {
-            0 => PAGE_ITEMS_MAX,
-            limit => limit.min(PAGE_ITEMS_MAX),
-        };
+        let limit = page_items(request.limit);
         let prefix = keys::member_prefix_bytes(&key);
         let mut bytes = 0;
         for item in self.noticed(rooms.store.scan(range, revision, false))? {
@@ -210,13 +197,9 @@ impl Replica {
     ) -> Result<(Option<Bytes>, Revision)> {
         let key = keys::row_key(self.keyspace(&row.keyspace)?, &row.key);
         let (rooms, revision, now_ms) = self.reading(at)?;
-        let found = self.noticed(rooms.store.get(&key, revision))?;
+        let kind = self.kind_with_members(&rooms, &key, revision, now_ms)?;
         let mut value = None;
-        if let Some(found) = found.filter(|found| lives(&found.meta, now_ms)) {
-            if found.meta.kind == RowKind::Bytes {
-                let context = "the row is a plain value, neither a set nor a hash";
-                return Err(Error::new(ErrorKind::Invalid, context));
-            }
+        if kind.is_some() {
             let key = keys::member_key(&key, member);
             let found = self.noticed(rooms.store.get(&key, revision))?;
             value = found.map(|found| found.value);
@@ -233,10 +216,7 @@ impl Replica {
     pub fn fetch(&self, request: &FetchRequest) -> Result<FetchAnswer> {
         let at = self.partition(&request.topic, request.partition)?;
         let (rooms, revision, _) = self.reading(None)?;
-        let limit = match request.limit {
-            0 => PAGE_ITEMS_MAX,
-            limit => limit.min(PAGE_ITEMS_MAX),
-        };
+        let limit = page_items(request.limit);
         let fetched = rooms
             .partitions
             .fetch(at, request.from, revision, limit, PAGE_BYTES_MAX);
@@ -316,7 +296,49 @@ impl Replica {
         Revision(self.inner.published.load(Ordering::Acquire))
     }
 
-    fn newest(&self, rooms: &Rooms, key: &Bytes, revision: Revision) -> Result<Option<Row>> {
+    /// A row at a revision, unless it has ended.
+    fn stored(
+        &self,
+        rooms: &Rooms,
+        key: &[u8],
+        revision: Revision,
+        now_ms: u64,
+    ) -> Result<Option<Row>> {
+        let found = self.noticed(rooms.store.get(key, revision))?;
+        Ok(found.filter(|found| lives(&found.meta, now_ms)))
+    }
+
+    /// The same at the newest revision, which the cache may answer.
+    fn newest(
+        &self,
+        rooms: &Rooms,
+        key: &Bytes,
+        revision: Revision,
+        now_ms: u64,
+    ) -> Result<Option<Row>> {
+        let found = self.noticed(self.cached(rooms, key, revision))?;
+        Ok(found.filter(|found| lives(&found.meta, now_ms)))
+    }
+
+    /// What a row is that has members; `None` if it is absent.
+    fn kind_with_members(
+        &self,
+        rooms: &Rooms,
+        key: &[u8],
+        revision: Revision,
+        now_ms: u64,
+    ) -> Result<Option<RowKind>> {
+        let found = self.stored(rooms, key, revision, now_ms)?;
+        match found.map(|found| found.meta.kind) {
+            Some(RowKind::Bytes) => {
+                let context = "the row is a plain value, neither a set nor a hash";
+                Err(Error::new(ErrorKind::Invalid, context))
+            }
+            kind => Ok(kind),
+        }
+    }
+
+    fn cached(&self, rooms: &Rooms, key: &Bytes, revision: Revision) -> Result<Option<Row>> {
         let rows = &self.inner.shared.rows;
         // A row newer than the revision read is possible between an apply's fill and its
         // publication; the store answers then.
@@ -402,6 +424,14 @@ impl Replica {
             topic: *id,
             partition,
         })
+    }
+}
+
+/// How many items a page may have.
+fn page_items(limit: usize) -> usize {
+    match limit {
+        0 => PAGE_ITEMS_MAX,
+        limit => limit.min(PAGE_ITEMS_MAX),
     }
 }
 

@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
-use engine_client::{Commit, Error, Expiry, Kv, MembersScan, ReadOptions};
+use engine_client::{Commit, Error, Expiry, ReadOptions};
 
+use super::sets::elements;
 use super::{Process, done};
 use crate::history::{Act, Answer, Found, Incarnation};
 
@@ -49,7 +50,7 @@ async fn look(process: &mut Process, set: String) {
         let at = looked.revision;
         let incarnation = match looked.row {
             None => None,
-            Some(row) => match elements(&kv, &name, at).await? {
+            Some(row) => match elements(&kv, KEYSPACE, &name, Some(at)).await? {
                 // It has ended between the two reads.
                 None => return Ok(None),
                 Some(elements) => Some(Incarnation {
@@ -67,27 +68,4 @@ async fn look(process: &mut Process, set: String) {
     };
     let ttl_ms = TTL_MS;
     process.perform(Act::Ending { set, ttl_ms }, call).await;
-}
-
-/// All elements at one revision, in small pages.
-async fn elements(kv: &Kv, set: &str, at: u64) -> Result<Option<Vec<u64>>, Error> {
-    let mut scan = MembersScan {
-        limit: 20,
-        ..MembersScan::default()
-    };
-    scan.read.revision = Some(at);
-    let mut elements = Vec::new();
-    loop {
-        let page = kv.members(KEYSPACE, set.to_owned(), scan.clone()).await?;
-        if page.kind.is_none() {
-            return Ok(None);
-        }
-        let members = page.members.iter();
-        let number = |text: &[u8]| String::from_utf8_lossy(text).parse().unwrap_or(u64::MAX);
-        elements.extend(members.map(|(member, _)| number(member)));
-        match page.members.last() {
-            Some((last, _)) if page.more => scan.after = Some(last.clone()),
-            _ => return Ok(Some(elements)),
-        }
-    }
 }

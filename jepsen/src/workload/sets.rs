@@ -45,20 +45,29 @@ fn is_one_row(set: &str) -> bool {
     set.ends_with(['1', '3', '5', '7', '9'])
 }
 
-/// Reads a set of the engine's own, in small pages of one moment.
-async fn look_at_one(kv: &Kv, set: &str) -> Result<Vec<u64>, Error> {
+/// All elements of a set of the engine's own, in small pages of one moment; `None` if it is absent.
+pub(super) async fn elements(
+    kv: &Kv,
+    keyspace: &str,
+    set: &str,
+    at: Option<u64>,
+) -> Result<Option<Vec<u64>>, Error> {
     let mut scan = MembersScan {
         limit: 7,
         ..MembersScan::default()
     };
+    scan.read.revision = at;
     let mut elements = Vec::new();
     loop {
-        let page = kv.members(KEYSPACE, set.to_owned(), scan.clone()).await?;
+        let page = kv.members(keyspace, set.to_owned(), scan.clone()).await?;
+        if page.kind.is_none() {
+            return Ok(None);
+        }
         let members = page.members.iter();
         elements.extend(members.map(|(member, _)| number(member)));
         match page.members.last() {
             Some((last, _)) if page.more => scan.after = Some(last.clone()),
-            _ => return Ok(elements),
+            _ => return Ok(Some(elements)),
         }
         scan.read.revision = Some(page.revision);
     }
@@ -74,7 +83,8 @@ async fn look(process: &mut Process, set: String) {
     let own = is_one_row(&set).then(|| set.clone());
     let call = async move {
         if let Some(set) = own {
-            let elements = look_at_one(&kv, &set).await?;
+            let elements = elements(&kv, KEYSPACE, &set, None).await?;
+            let elements = elements.unwrap_or_default();
             return Ok(Some(Answer {
                 found: Some(Found::Elements(elements)),
                 ..Answer::default()
