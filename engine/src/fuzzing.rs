@@ -53,8 +53,9 @@ fn state(data: &[u8]) {
 }
 
 fn payload(data: &[u8]) {
+    // An older form is read and the newer one written, so that the bytes may differ.
     if let Ok(payload) = Payload::decode(Bytes::copy_from_slice(data)) {
-        assert_eq!(payload.encode(), data);
+        assert_eq!(Payload::decode(payload.encode()), Ok(payload));
     }
 }
 
