@@ -10,6 +10,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "keyspaces",
         "topics",
         "log",
+        "watch",
         "cluster",
         "peer",
     ]

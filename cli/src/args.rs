@@ -4,6 +4,7 @@ mod commit;
 mod inspect;
 mod keyspace;
 mod typed;
+mod watch;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,6 +22,7 @@ pub(crate) use keyspace::{KeyspaceArgs, KeyspaceCommand};
 pub(crate) use typed::{
     ExpiryArgs, HashCommand, MembersArgs, NumberArgs, SetCommand, TypedCommand,
 };
+pub(crate) use watch::{ChangesArgs, ExplainArgs, WatchArgs};
 
 /// Rows, messages and clusters of engine, from the command line
 #[derive(Debug, Parser)]
@@ -76,7 +78,7 @@ pub(crate) struct Common {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Rows: put, get, del, cas, count, scan, import; numbers, sets and hashes
+    /// Rows: put, get, del, cas, count, scan, watch, import; numbers, sets and hashes
     #[command(subcommand)]
     Kv(KvCommand),
     /// Keyspaces: the named sets that rows live in
@@ -87,6 +89,17 @@ pub(crate) enum Command {
     Topic(TopicCommand),
     /// One atomic commit over rows, messages and offsets, from a JSON document
     Commit(CommitArgs),
+    /// What every commit changed, whatever the keyspace: who, when, what stood there before
+    #[command(after_help = "\
+Examples:
+  engine-cli changes --from 1041
+  engine-cli changes --from 1 --limit 0 --output json")]
+    Changes(ChangesArgs),
+    /// What one commit changed, who asked for it, and what stood there before
+    #[command(after_help = "\
+Example:
+  engine-cli explain --revision 1041")]
+    Explain(ExplainArgs),
     /// Nodes: status, add-learner, promote, remove, transfer-leader
     #[command(subcommand)]
     Cluster(ClusterCommand),
@@ -214,6 +227,17 @@ Examples:
   engine-cli kv scan --keyspace packages --keys-only --reverse
   engine-cli kv scan --keyspace packages --cursor CURSOR     the next page, as of the same moment")]
     Scan(ScanArgs),
+
+    /// Print the changes of rows as they happen, over lost connections and failovers, until Ctrl-C
+    #[command(after_help = "\
+Each change is a line: revision, what happened, key, value. What one commit changed has one revision.
+
+Examples:
+  engine-cli kv watch --keyspace orders
+  engine-cli kv watch order-17 --keyspace orders --previous
+  engine-cli kv watch --prefix order- --keyspace orders --from 1041 --output json
+  engine-cli kv watch --keyspace orders --from 1 --no-follow        what has happened so far")]
+    Watch(WatchArgs),
 
     /// Numbers, sets, hashes, ends
     #[command(flatten)]

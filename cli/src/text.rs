@@ -1,9 +1,13 @@
 //! Bytes for people and for JSON: as text where they are text, else as hexadecimal digits.
 
 use std::fmt::{self, Write as _};
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use serde::{Serialize, Serializer};
+
+/// The last moment of the year 9999, behind which no time can be written.
+const LAST_MS: u64 = 253_402_300_799_999;
 
 /// Bytes that are usually text. In JSON a string, or `{"hex": "…"}` if they are not UTF-8.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +51,15 @@ impl Serialize for Text {
             Err(_) => serializer.collect_map([("hex", self.hex())]),
         }
     }
+}
+
+/// A time in milliseconds since 1970, as RFC 3339 writes it.
+pub(crate) fn time(at_ms: u64) -> String {
+    if at_ms > LAST_MS {
+        return format!("{at_ms} ms");
+    }
+    let at = UNIX_EPOCH + Duration::from_millis(at_ms);
+    humantime::format_rfc3339_millis(at).to_string()
 }
 
 /// Numbers with a comma between thousands.

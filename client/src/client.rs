@@ -18,6 +18,7 @@ use crate::log::Log;
 use crate::pipeline::{Pipeline, PipelineOptions};
 use crate::session::Sessions;
 use crate::topics::Topics;
+use crate::watch::{Changes, Watch, Watcher};
 
 /// Largest answer accepted: the largest page, and room.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -116,6 +117,42 @@ impl Client {
     /// Topics: making and looking.
     pub fn topics(&self) -> Topics {
         Topics::new(Arc::clone(&self.calls))
+    }
+
+    /// Watches rows: changes as they happen, or from an earlier revision on.
+    ///
+    /// ```no_run
+    /// # async fn follow(client: engine_client::Client) -> Result<(), engine_client::Error> {
+    /// use engine_client::{Change, Watch};
+    ///
+    /// let mut watcher = client.watch(Watch::new("orders").prefix("order-")).await?;
+    /// while let Some(watched) = watcher.next().await? {
+    ///     for commit in watched.commits {
+    ///         for event in commit.events {
+    ///             if let Change::Put(row) = event.change {
+    ///                 println!("{}: {:?} was written", commit.revision, row.key);
+    ///             }
+    ///         }
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `UNKNOWN_KEYSPACE`, `REVISION_COMPACTED`, `REVISION_IN_FUTURE`, `RANGE_EMPTY`, and those of every
+    /// call.
+    pub async fn watch(&self, watch: Watch) -> Result<Watcher> {
+        Watcher::start(Arc::clone(&self.calls), watch).await
+    }
+
+    /// What every commit changed from a revision on, whatever the keyspace, with what stood there
+    /// before: at most `limit` commits, 0 for as many as a page holds.
+    ///
+    /// # Errors
+    /// `REVISION_COMPACTED`, `REVISION_IN_FUTURE`, and those of every call.
+    pub async fn changes(&self, from_revision: u64, limit: u32) -> Result<Changes> {
+        Changes::read(&self.calls, from_revision, limit).await
     }
 
     /// Messages: appending and reading by offset.

@@ -38,6 +38,10 @@ pub mod reason {
     pub const TOPIC_EXISTS: &str = "TOPIC_EXISTS";
     /// The partition does not hold this offset.
     pub const OFFSET_OUT_OF_RANGE: &str = "OFFSET_OUT_OF_RANGE";
+    /// History before the oldest readable revision is gone.
+    pub const REVISION_COMPACTED: &str = "REVISION_COMPACTED";
+    /// The watcher took no message for too long; it may go on where it stopped.
+    pub const WATCHER_TOO_SLOW: &str = "WATCHER_TOO_SLOW";
     /// No answer in time.
     pub const TIMEOUT: &str = "TIMEOUT";
     /// The asked node does not lead and cannot reach the leader.

@@ -6,6 +6,7 @@
 
 use bytes::Bytes;
 
+use crate::changes::EntryRecord;
 use crate::command::{Outcome, Payload};
 use crate::state::State;
 use crate::store::{decode_deleted, encode_deleted};
@@ -15,7 +16,7 @@ use crate::{checkpoint, queue, segment, store};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All decoders.
-pub const TARGETS: [Target; 21] = [
+pub const TARGETS: [Target; 22] = [
     ("log_frame", segment::fuzzing::frame),
     ("log_head", segment::fuzzing::head),
     ("log_segment", segment::fuzzing::segment),
@@ -37,6 +38,7 @@ pub const TARGETS: [Target; 21] = [
     ("checkpoint_state", state),
     ("payload", payload),
     ("outcome", outcome),
+    ("change_record", record),
 ];
 
 fn deleted_ranges(data: &[u8]) {
@@ -56,6 +58,12 @@ fn payload(data: &[u8]) {
     // An older form is read and the newer one written, so that the bytes may differ.
     if let Ok(payload) = Payload::decode(Bytes::copy_from_slice(data)) {
         assert_eq!(Payload::decode(payload.encode()), Ok(payload));
+    }
+}
+
+fn record(data: &[u8]) {
+    if let Ok(record) = EntryRecord::decode(Bytes::copy_from_slice(data)) {
+        assert_eq!(record.encode(), data);
     }
 }
 

@@ -32,6 +32,8 @@ pub mod replica;
 
 mod apply;
 
+mod changes;
+
 mod state;
 
 mod session;

@@ -78,6 +78,21 @@ pub const MEMBERS_REMOVED_SINGLY_MAX: u64 = 64;
 /// How many revisions stay readable behind the newest; the compaction floor follows by itself.
 pub const HISTORY_REVISIONS: u64 = 1_000_000;
 
+/// How far changes may lag behind the compaction floor before they are forgotten, in revisions: each
+/// time costs one deleted range.
+pub const CHANGES_FORGOTTEN_TOGETHER: u64 = HISTORY_REVISIONS / 16;
+
+/// Bytes of the newest changes, values included, that a group keeps in memory for those who watch.
+/// Who has fallen further behind reads the disk.
+pub const FEED_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Most events in one page of a watch or of changes.
+pub const WATCH_EVENTS_MAX: usize = 1_000;
+
+/// Most bytes of keys and values in one page of a watch or of changes; a page always holds at least
+/// one event.
+pub const WATCH_BYTES_MAX: usize = 1024 * 1024;
+
 /// Most rows that one batch reads.
 pub const BATCH_ROWS_MAX: usize = 1_000;
 

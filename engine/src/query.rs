@@ -3,11 +3,19 @@
 //! Reads without a revision see the newest published one; reads at a revision work from the
 //! compaction floor up to the newest, and are otherwise [`OutOfRange`](crate::ErrorKind).
 
+mod watch;
+
 use bytes::Bytes;
 
 use crate::command::{KeyspaceOptions, RowRef};
 use crate::ids::{LogId, Offset, PartitionId, Revision};
 use crate::store::RowKind;
+
+pub use crate::changes::{Cause, QueuedChange};
+pub use watch::{
+    Change, ChangesPage, CommitView, Keys, RowDiff, WatchEvent, WatchPage, WatchPosition,
+    WatchRequest, WatchedCommit,
+};
 
 /// A row as it stood at the revision that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 //! ```text
 //!   log entries ──► apply (one at a time) ──► store · partitions · cache · state
 //!                                               │ revision published
-//!   get · scan · count · fetch · topic  ◄───────┘ any thread, never waiting for apply
+//!   get · scan · fetch · topic · watch  ◄───────┘ any thread, never waiting for apply
 //!
 //!   group-N/state-000001/{store,partitions}     the folder in use: the highest number
 //!   group-N/incoming                            a checkpoint being received
@@ -22,6 +22,7 @@
 //! # Not here
 //! Whether an entry is committed and synced (see `engine-raft`, and [`crate::Engine`] alone).
 
+mod changes;
 mod checkpoints;
 mod jobs;
 mod memory;
@@ -29,6 +30,7 @@ mod note;
 mod read;
 mod repair;
 mod rooms;
+mod watch;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -40,8 +42,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, RwLock};
 
-use crate::apply::Apply;
+use crate::apply::{Applied, Apply};
 use crate::cache::RowCache;
+use crate::changes::Feed;
 use crate::checkpoint::CheckpointView;
 use crate::command::{KeyspaceOptions, Outcome, Payload};
 use crate::disk::DiskWatch;
@@ -56,6 +59,7 @@ use crate::state::State;
 use crate::store::{BlockCache, NEVER_MS};
 
 pub use repair::{Repair, Repaired};
+pub use watch::Watch;
 
 use rooms::{Rooms, check_reaches, clean_folder};
 
@@ -113,6 +117,8 @@ struct Inner {
     /// The newest revision that readers may see.
     published: AtomicU64,
     floor: AtomicU64,
+    /// The oldest revision whose changes are on record, if it is above the floor.
+    changes_from: AtomicU64,
     now_ms: AtomicU64,
     boots: RwLock<BTreeMap<NodeId, Boot>>,
     /// Frozen and not yet durable, oldest first.
@@ -129,6 +135,8 @@ struct Inner {
     /// The newest durable checkpoint.
     durable: Mutex<Option<CheckpointView>>,
     jobs: Mutex<Vec<JobHandle>>,
+    /// The newest changes, for those who watch.
+    feed: Feed,
     on_published: RwLock<Vec<Listener<Revision>>>,
     on_checkpoint: RwLock<Vec<Listener<LogId>>>,
     on_ready: RwLock<Vec<Listener<()>>>,
@@ -181,12 +189,14 @@ impl Replica {
         let rooms_dir = clean_folder(&shared.env, dir)?;
         check_reaches(&shared.env, dir, rooms_dir, purged)?;
         let (rooms, state) = Rooms::open(shared, group, dir, rooms_dir)?;
+        let state_revision = state.revision;
         let inner = Arc::new(Inner {
             shared: shared.clone(),
             group,
             dir: dir.to_owned(),
             catalog: RwLock::new(Catalog::of(&state)),
-            published: AtomicU64::new(state.revision.0),
+            published: AtomicU64::new(state_revision.0),
+            changes_from: AtomicU64::new(state.changes_from.0),
             floor: AtomicU64::new(state.floor.0),
             now_ms: AtomicU64::new(state.now_ms),
             boots: RwLock::new(state.boots.clone()),
@@ -205,6 +215,7 @@ impl Replica {
             fault: Mutex::default(),
             durable: Mutex::default(),
             jobs: Mutex::default(),
+            feed: Feed::new(state_revision),
             on_published: RwLock::default(),
             on_checkpoint: RwLock::default(),
             on_ready: RwLock::default(),
@@ -241,7 +252,7 @@ impl Replica {
         let rooms = inner.rooms.read().clone();
         let before = writer.state.revision;
         let rows = &inner.shared.rows;
-        let applied = Apply::new(
+        let Applied { outcomes, record } = Apply::new(
             inner.group,
             &mut writer.state,
             &*rooms.store,
@@ -250,11 +261,15 @@ impl Replica {
         )
         .entry(log_id, payload)
         .map_err(|error| inner.poison(error))?;
-        if applied.iter().any(Outcome::changes_names) {
+        if outcomes.iter().any(Outcome::changes_names) {
             *inner.catalog.write() = Catalog::of(&writer.state);
         }
         inner.publish(&writer.state);
-        writer.uncovered_bytes += payload_bytes(payload);
+        let bytes = payload_bytes(payload);
+        if let Some(record) = record {
+            inner.feed.feed(record, bytes);
+        }
+        writer.uncovered_bytes += bytes as u64;
         let options = inner.shared.options.get();
         if rooms.store.memtable_bytes() >= options.memtable_bytes
             || writer.uncovered_bytes >= options.checkpoint_bytes
@@ -273,7 +288,7 @@ impl Replica {
         if revision != before {
             tell(&inner.on_published, revision);
         }
-        Ok(applied)
+        Ok(outcomes)
     }
 
     /// Whether an apply would not have to wait for a flush, nor take much memory that a full
@@ -403,6 +418,8 @@ impl Inner {
             self.boots.write().clone_from(&state.boots);
         }
         self.now_ms.store(state.now_ms, Ordering::Release);
+        self.changes_from
+            .store(state.changes_from.0, Ordering::Release);
         self.floor.store(state.floor.0, Ordering::Release);
         self.published.store(state.revision.0, Ordering::Release);
     }
@@ -521,8 +538,8 @@ fn tell<T: Copy>(listeners: &RwLock<Vec<Listener<T>>>, what: T) {
     }
 }
 
-fn payload_bytes(payload: &Payload) -> u64 {
-    let bytes = match payload {
+fn payload_bytes(payload: &Payload) -> usize {
+    match payload {
         Payload::Blank => 0,
         Payload::Membership(membership) => membership.len(),
         Payload::Batch(batch) => batch
@@ -530,6 +547,5 @@ fn payload_bytes(payload: &Payload) -> u64 {
             .iter()
             .map(crate::command::Command::size_hint)
             .sum(),
-    };
-    bytes as u64
+    }
 }

@@ -21,7 +21,10 @@ use crate::store::NEVER_MS;
 /// The keyspace that every group has from the beginning.
 pub const DEFAULT_KEYSPACE: &str = "default";
 
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
+
+/// The second format: nothing of changes; still read.
+const FORMAT_2: u8 = 2;
 
 /// The first format: keyspaces without options, and no row ends; still read.
 const FORMAT_1: u8 = 1;
@@ -45,6 +48,8 @@ pub(crate) struct State {
     pub(crate) boots: BTreeMap<NodeId, Boot>,
     pub(crate) keyspaces: BTreeMap<String, Keyspace>,
     pub(crate) keyspaces_made: u32,
+    /// What changed is on record from this revision on, though those below the floor may not be.
+    pub(crate) changes_from: Revision,
     /// No row ends before this time; [`NEVER_MS`] if none ends at all.
     pub(crate) first_expiry_ms: u64,
     pub(crate) topics: BTreeMap<String, Topic>,
@@ -88,6 +93,7 @@ impl State {
                 Keyspace::new(KeyspaceId(1)),
             )]),
             keyspaces_made: 1,
+            changes_from: Revision(1),
             first_expiry_ms: NEVER_MS,
             topics: BTreeMap::new(),
             topics_made: 0,
@@ -117,7 +123,7 @@ impl State {
             out.str(name).u32(keyspace.id.0).bool(keyspace.has_members);
             keyspace.options.put(&mut out);
         }
-        out.u64(self.first_expiry_ms);
+        out.u64(self.first_expiry_ms).u64(self.changes_from.0);
         out.u32(self.topics_made).count(self.topics.len());
         for (name, topic) in &self.topics {
             out.str(name);
@@ -136,9 +142,11 @@ impl State {
             return Err(input.error("state format", "the format is unknown"));
         }
         let first = format == FORMAT_1;
+        let applied = input.option("applied", get_log_id)?;
+        let revision = Revision(input.u64("revision")?);
         let state = Self {
-            applied: input.option("applied", get_log_id)?,
-            revision: Revision(input.u64("revision")?),
+            applied,
+            revision,
             floor: Revision(input.u64("floor")?),
             now_ms: input.u64("now")?,
             digest: input.u64("digest")?,
@@ -163,6 +171,11 @@ impl State {
                 NEVER_MS
             } else {
                 input.u64("first end of a row")?
+            },
+            changes_from: if format <= FORMAT_2 {
+                Revision(revision.0 + 1)
+            } else {
+                Revision(input.u64("first change")?)
             },
             topics_made: input.u32("topics made")?,
             topics: input

@@ -32,8 +32,10 @@ pub struct AdmissionLimits {
     pub requests_max: usize,
     /// Most bytes of requests at work.
     pub bytes_max: u32,
-    /// Most fetches that wait for messages.
+    /// Most fetches that wait for messages, and watches.
     pub waits_max: usize,
+    /// How long a watcher may take no message before it is cut off.
+    pub stalled_max: Duration,
 }
 
 impl Default for AdmissionLimits {
@@ -43,6 +45,7 @@ impl Default for AdmissionLimits {
             requests_max: 65_536,
             bytes_max: 256 * 1024 * 1024,
             waits_max: 65_536,
+            stalled_max: Duration::from_secs(30),
         }
     }
 }
@@ -53,6 +56,7 @@ pub(crate) struct Admission {
     requests: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
     waits: Arc<Semaphore>,
+    stalled_max: Duration,
 }
 
 /// A request is at work until this is dropped.
@@ -71,6 +75,7 @@ impl Admission {
             requests: Arc::new(Semaphore::new(limits.requests_max)),
             bytes: Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))),
             waits: Arc::new(Semaphore::new(limits.waits_max)),
+            stalled_max: limits.stalled_max,
         }
     }
 
@@ -89,11 +94,16 @@ impl Admission {
         })
     }
 
+    /// How long a watcher may take no message.
+    pub(crate) fn stalled_max(&self) -> Duration {
+        self.stalled_max
+    }
+
     /// Lets a fetch wait, or refuses it at once.
     pub(crate) fn wait(&self) -> Result<OwnedSemaphorePermit, Error> {
         Arc::clone(&self.waits)
             .try_acquire_owned()
-            .map_err(|_| Error::Overloaded("waiting fetches"))
+            .map_err(|_| Error::Overloaded("waiting fetches and watches"))
     }
 }
 
@@ -167,6 +177,7 @@ mod tests {
             requests_max: 2,
             bytes_max: 100,
             waits_max: 1,
+            ..AdmissionLimits::default()
         });
         let first = admission.enter(60).expect("room for the first");
         assert!(matches!(admission.enter(60), Err(Error::Overloaded(_))));

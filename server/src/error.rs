@@ -17,6 +17,8 @@ pub(crate) enum Error {
     Absent(Absent),
     /// A read asked for the past that is gone or the future.
     OutOfRange(Range),
+    /// A watcher has not read for too long; it is told where to go on.
+    WatcherTooSlow(Revision),
     /// This node has too much to do.
     Overloaded(&'static str),
     /// This node's state is damaged and not yet replaced.

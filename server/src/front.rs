@@ -13,6 +13,7 @@ use engine_proto::v1::keyspaces_server::KeyspacesServer;
 use engine_proto::v1::kv_server::KvServer;
 use engine_proto::v1::log_server::LogServer;
 use engine_proto::v1::topics_server::TopicsServer;
+use engine_proto::v1::watch_server::WatchServer;
 use engine_raft::Joining;
 use tokio::task::JoinHandle;
 use tonic::server::NamedService;
@@ -27,6 +28,7 @@ use crate::port::Port;
 use crate::server::{found, listen, opened};
 use crate::service::{
     ClusterService, CommitService, Desk, KeyspacesService, KvService, LogService, TopicsService,
+    WatchService,
 };
 
 /// The client port, served from the moment when somebody may have to ask what keeps the node.
@@ -94,6 +96,7 @@ pub(crate) async fn join(
         .await;
     health.set_serving::<TopicsServer<TopicsService>>().await;
     health.set_serving::<LogServer<LogService>>().await;
+    health.set_serving::<WatchServer<WatchService>>().await;
     health.set_serving::<ClusterServer<ClusterService>>().await;
     Ok(front.served())
 }
@@ -126,6 +129,10 @@ pub(crate) fn client_routes(desk: &Desk) -> anyhow::Result<(Routes, HealthReport
             LogServer::new(LogService(desk.clone())).max_decoding_message_size(REQUEST_BYTES_MAX),
         )
         .add_service(
+            WatchServer::new(WatchService(desk.clone()))
+                .max_decoding_message_size(REQUEST_BYTES_MAX),
+        )
+        .add_service(
             ClusterServer::new(ClusterService(desk.clone()))
                 .max_decoding_message_size(REQUEST_BYTES_MAX),
         );
@@ -140,6 +147,7 @@ fn reflection() -> Result<ServerReflectionServer<impl ServerReflection>, Reflect
         KeyspacesServer::<KeyspacesService>::NAME,
         TopicsServer::<TopicsService>::NAME,
         LogServer::<LogService>::NAME,
+        WatchServer::<WatchService>::NAME,
         ClusterServer::<ClusterService>::NAME,
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",

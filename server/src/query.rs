@@ -5,14 +5,14 @@ use engine::ErrorKind;
 use engine::command::{Refusal, RowRef};
 use engine::ids::{Offset, Revision};
 use engine::query::{
-    BatchAnswer, FetchAnswer, FetchRequest, GetAnswer, MembersPage, MembersRequest, ScanPage,
-    ScanRequest, TopicView,
+    BatchAnswer, ChangesPage, FetchAnswer, FetchRequest, GetAnswer, MembersPage, MembersRequest,
+    ScanPage, ScanRequest, TopicView, WatchPage, WatchPosition,
 };
-use engine::replica::Replica;
+use engine::replica::{Replica, Watch};
 use engine::store::RowKind;
 
 use crate::error::{Absent, Error, Range};
-use crate::wire::{BatchRead, CountRead, GetRead, MemberRead};
+use crate::wire::{BatchRead, ChangesRead, CountRead, GetRead, MemberRead, WatchRead};
 
 /// Reads one row.
 pub(crate) fn get(replica: &Replica, read: &GetRead) -> Result<GetAnswer, Error> {
@@ -75,6 +75,64 @@ pub(crate) fn topic(replica: &Replica, name: &str) -> Result<TopicView, Error> {
     replica.topic(name).map_err(|error| match error.kind() {
         ErrorKind::NotFound => Error::Absent(Absent::Topic(name.to_owned())),
         _ => Error::Engine(error),
+    })
+}
+
+/// Watches rows.
+pub(crate) fn watch(
+    replica: &Replica,
+    read: &WatchRead,
+    wake: Box<dyn Fn() + Send + Sync>,
+) -> Result<Watch, Error> {
+    replica
+        .watch(read.watch.clone(), wake)
+        .map_err(|error| of_rows(replica, &read.watch.keyspace, None, error))
+}
+
+/// Where a watch begins.
+pub(crate) fn watch_start(
+    replica: &Replica,
+    watch: &Watch,
+    from: Option<Revision>,
+) -> Result<WatchPosition, Error> {
+    watch
+        .start(from)
+        .map_err(|error| of_changes(replica, from.unwrap_or_default(), error))
+}
+
+/// Reads what happened to what is watched.
+pub(crate) fn watch_page(
+    replica: &Replica,
+    watch: &Watch,
+    from: WatchPosition,
+) -> Result<WatchPage, Error> {
+    watch
+        .page(from)
+        .map_err(|error| of_changes(replica, from.revision, error))
+}
+
+/// Reads what every commit changed.
+pub(crate) fn changes(replica: &Replica, read: &ChangesRead) -> Result<ChangesPage, Error> {
+    replica
+        .changes(read.from, read.limit)
+        .map_err(|error| of_changes(replica, read.from, error))
+}
+
+fn of_changes(replica: &Replica, asked: Revision, error: engine::Error) -> Error {
+    if error.kind() != ErrorKind::OutOfRange {
+        return Error::Engine(error);
+    }
+    let floor = replica.watch_floor();
+    Error::OutOfRange(if asked <= floor {
+        Range::RevisionCompacted {
+            asked,
+            floor: Revision(floor.0 + 1),
+        }
+    } else {
+        Range::RevisionInFuture {
+            asked,
+            newest: replica.revision(),
+        }
     })
 }
 

@@ -1,7 +1,7 @@
 //! Every error as a gRPC status: the only place that makes one.
 //!
 //! ```text
-//! status = code, sentence, ErrorInfo{ reason, domain "engine", metadata{ certainty, leader? } }
+//! status = code, sentence, ErrorInfo{ reason, domain "engine", metadata{ certainty, leader?, resume_revision? } }
 //! ```
 //! `certainty` answers the one question that a caller of a write has: `certain` means that
 //! nothing happened, `unknown` that it may have. A read is always certain.
@@ -10,6 +10,7 @@ use std::collections::HashMap;
 
 use engine::ErrorKind;
 use engine::command::Refusal;
+use engine::ids::Revision;
 use engine_proto::v1 as pb;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
@@ -39,6 +40,14 @@ pub(crate) fn status(error: Error, effect: Effect) -> Status {
         Error::Refused(refusal) => refused(&refusal),
         Error::Absent(absent) => self::absent(&absent),
         Error::OutOfRange(range) => out_of_range(range),
+        Error::WatcherTooSlow(resume) => Verdict {
+            resume: Some(resume),
+            ..Verdict::certain(
+                Code::ResourceExhausted,
+                "WATCHER_TOO_SLOW",
+                format!("no message was read for too long: watch again from revision {resume}"),
+            )
+        },
         Error::Overloaded(what) => Verdict::certain(
             Code::ResourceExhausted,
             "OVERLOADED",
@@ -91,6 +100,8 @@ struct Verdict {
     /// Whether a write may have happened all the same.
     unknown: bool,
     leader: Option<String>,
+    /// Where a watch goes on.
+    resume: Option<Revision>,
 }
 
 impl Verdict {
@@ -101,6 +112,7 @@ impl Verdict {
             message,
             unknown: false,
             leader: None,
+            resume: None,
         }
     }
 
@@ -119,6 +131,9 @@ impl Verdict {
         let mut metadata = HashMap::from([("certainty".to_owned(), certainty.to_owned())]);
         if let Some(leader) = self.leader {
             metadata.insert("leader".to_owned(), leader);
+        }
+        if let Some(resume) = self.resume {
+            metadata.insert("resume_revision".to_owned(), resume.to_string());
         }
         let details = ErrorDetails::with_error_info(self.reason, DOMAIN, metadata);
         Status::with_error_details(self.code, self.message, details)

@@ -6,7 +6,7 @@ use engine_client::{
 use serde::Serialize;
 
 use crate::args::{ConditionArgs, KvCommand, ReadArgs, ScanArgs};
-use crate::command::{Context, import, input, typed};
+use crate::command::{Context, import, input, typed, watch};
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, Result};
 use crate::output::{Report, lines, table, write_line};
@@ -99,6 +99,7 @@ async fn ask(command: KvCommand, client: Client, context: &Context) -> Result<Ex
             })?;
         }
         KvCommand::Scan(args) => scan(args, &client, context).await?,
+        KvCommand::Watch(args) => return watch::run(args, &client, context).await,
         KvCommand::Typed(command) => return typed::run(command, &client, context).await,
         KvCommand::Import { file, key, at } => {
             return import::run(file, key, at.keyspace, context).await;
@@ -287,7 +288,7 @@ impl Report for NotDone {
 }
 
 #[derive(Serialize)]
-struct RowShown {
+pub(super) struct RowShown {
     key: Text,
     value: Text,
     create_revision: u64,
@@ -302,7 +303,7 @@ struct RowShown {
 }
 
 impl RowShown {
-    fn new(row: Row) -> Self {
+    pub(super) fn new(row: Row) -> Self {
         let kind = match row.kind() {
             RowKind::Value => None,
             RowKind::Set => Some("set"),
@@ -317,6 +318,14 @@ impl RowShown {
             create_revision: row.create_revision,
             mod_revision: row.mod_revision,
             version: row.version,
+        }
+    }
+
+    /// What the row holds, in a few words.
+    pub(super) fn brief(&self) -> String {
+        match (self.kind, self.members) {
+            (Some(kind), Some(members)) => format!("{kind} of {}", thousands(members)),
+            _ => self.value.to_string(),
         }
     }
 }

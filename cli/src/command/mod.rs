@@ -1,5 +1,6 @@
 //! The commands: each takes its arguments, asks the cluster, and reports.
 
+mod changes;
 mod cluster;
 mod commit;
 mod dev;
@@ -11,6 +12,7 @@ mod kv;
 mod node;
 mod topic;
 mod typed;
+mod watch;
 
 use std::future::Future;
 use std::time::Duration;
@@ -42,6 +44,8 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<ExitCode> {
             Command::Keyspace(command) => keyspace::run(command, &context).await,
             Command::Topic(command) => topic::run(command, &context).await,
             Command::Commit(args) => commit::run(args, &context).await,
+            Command::Changes(args) => changes::list(args, &context).await,
+            Command::Explain(args) => changes::explain(args, &context).await,
             Command::Cluster(command) => cluster::run(command, &context).await,
             Command::Node(command) => node::run(command).await,
             Command::Dev(command) => dev::run(command, &context).await,

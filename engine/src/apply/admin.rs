@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::changes::range_records;
 use super::expiry::check_ttl;
 use super::{Apply, keys};
+use crate::changes::Cause;
 use crate::command::{KeyspaceOptions, Outcome, Refusal};
 use crate::error::Result;
 use crate::ids::{Boot, KeyspaceId, NodeId, Revision, SessionId, TopicId};
@@ -46,7 +48,7 @@ impl Apply<'_> {
         self.state.keyspaces.insert(name.to_owned(), keyspace);
         Outcome::KeyspaceCreated {
             keyspace: id,
-            revision: self.advance(),
+            revision: self.advance(Cause::KeyspaceCreated(name.to_owned())),
         }
     }
 
@@ -59,7 +61,7 @@ impl Apply<'_> {
         };
         keyspace.options = options.clone();
         Outcome::KeyspaceAltered {
-            revision: self.advance(),
+            revision: self.advance(Cause::KeyspaceAltered(name.to_owned())),
         }
     }
 
@@ -72,12 +74,15 @@ impl Apply<'_> {
         let Some(keyspace) = self.state.keyspaces.remove(name) else {
             return Ok(unknown_keyspace(name));
         };
-        let revision = self.advance();
+        let revision = Revision(self.state.revision.0 + 1);
         let mut deleted = vec![KeyRange::prefix(keys::row_key(keyspace.id, b""))];
         if keyspace.has_members {
             deleted.push(keys::members_of_range(keyspace.id, b"", None));
         }
         self.write(revision, &[], &deleted)?;
+        let rows = range_records(&deleted).collect();
+        self.record(revision, Cause::KeyspaceDropped(name.to_owned()), rows);
+        self.state.revision = revision;
         Ok(Outcome::KeyspaceDropped { revision })
     }
 
@@ -108,7 +113,7 @@ impl Apply<'_> {
         self.state.topics.insert(name.to_owned(), topic);
         Outcome::TopicCreated {
             topic: id,
-            revision: self.advance(),
+            revision: self.advance(Cause::TopicCreated(name.to_owned())),
         }
     }
 

@@ -4,8 +4,10 @@
 //! out, which may not. All rows of a commit are written at one revision in one batch.
 
 use super::Apply;
+use super::changes::queued_record;
 use super::draft::{Draft, Stop};
 use super::queued::Queued;
+use crate::changes::{Cause, CommitRecord, RowRecord};
 use crate::command::{Commit, Op, OpResult, Outcome};
 use crate::error::Result;
 use crate::ids::Revision;
@@ -46,7 +48,9 @@ impl Apply<'_> {
                 Err(Stop::Fault(fault)) => return Err(fault),
             }
         }
-        self.carry_out(draft)
+        let request = commit.request;
+        let cause = Cause::Commit(request.map(|request| (request.session, request.number)));
+        self.carry_out(draft, cause)
     }
 
     /// Adds an op to the draft; its result, unless it is made when the op is done.
@@ -115,12 +119,15 @@ impl Apply<'_> {
         Ok(Some(result))
     }
 
-    fn carry_out(&mut self, mut draft: Draft<'_>) -> Result<Outcome> {
+    fn carry_out(&mut self, mut draft: Draft<'_>, cause: Cause) -> Result<Outcome> {
         let before = self.state.revision;
         let revision = draft.revision;
         let is_empty = draft.is_empty();
+        let rows = draft.row_records(RowRecord::Deleted);
+        let mut records = Vec::with_capacity(draft.queued.len());
         for (place, queued) in std::mem::take(&mut draft.queued) {
             let result = self.do_queued(queued, revision)?;
+            records.extend(queued_record(queued, &result));
             draft.results[place] = Some(result);
             if on(Planted::HalfCommit) {
                 draft.writes.clear();
@@ -145,6 +152,12 @@ impl Apply<'_> {
         let first = self.state.first_expiry_ms.min(draft.first_expiry_ms);
         self.state.first_expiry_ms = first;
         self.write(revision, &draft.writes, &draft.deleted)?;
+        self.commits.push(CommitRecord {
+            revision,
+            cause,
+            rows,
+            queued: records,
+        });
         self.state.revision = revision;
         Ok(Outcome::Committed { revision, results })
     }

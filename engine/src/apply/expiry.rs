@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::draft::{Draft, Target, invalid};
 use super::{Apply, keys};
+use crate::changes::{Cause, RowRecord};
 use crate::command::{Expiry, Refusal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Revision;
@@ -92,6 +93,8 @@ impl Apply<'_> {
         self.state.first_expiry_ms = next_ms;
         if !draft.is_empty() {
             self.write(revision, &draft.writes, &draft.deleted)?;
+            let rows = draft.row_records(RowRecord::Ended);
+            self.record(revision, Cause::RowsEnded, rows);
             self.state.revision = revision;
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! Where everything stands in the one order of a group's store.
 //!
 //! ```text
+//! change = 0:u32 "c" revision:u64                              of each entry, see `changes`
 //! timer  = 0:u32 "t" expires_at_ms:u64 row                     of each row that ends
 //! row    = keyspace:u32 key
 //! member = (keyspace | 1 << 31):u32 key, 00 as 00 FF   00 00   member
@@ -12,10 +13,11 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::ids::KeyspaceId;
+use crate::ids::{KeyspaceId, Revision};
 use crate::store::KeyRange;
 
 const TIMERS: &[u8] = &[0, 0, 0, 0, b't'];
+const CHANGES: &[u8] = &[0, 0, 0, 0, b'c'];
 const TIME_BYTES: usize = 8;
 const MEMBERS: u32 = 1 << 31;
 const END_OF_KEY: [u8; 2] = [0, 0];
@@ -84,6 +86,42 @@ fn put_first_member_of(out: &mut BytesMut, keyspace: u32, key: &[u8]) {
         if *byte == 0 {
             out.put_u8(u8::MAX);
         }
+    }
+}
+
+/// Whether it is the key of a row that a client has written, and no member of one.
+pub(crate) fn is_row(key: &[u8]) -> bool {
+    let (keyspace, _) = split(key);
+    keyspace != 0 && keyspace & MEMBERS == 0
+}
+
+/// The keyspace of a row and the row's key in it.
+pub(crate) fn read_row_key(key: &Bytes) -> (KeyspaceId, Bytes) {
+    let (keyspace, _) = split(key);
+    (KeyspaceId(keyspace), key.slice(4..))
+}
+
+/// The key of the record of an entry whose last revision this is.
+pub(crate) fn change_key(last: Revision) -> Bytes {
+    let mut out = BytesMut::with_capacity(CHANGES.len() + 8);
+    out.put_slice(CHANGES);
+    out.put_u64(last.0);
+    out.freeze()
+}
+
+/// The records of all entries whose last revision is this one or later.
+pub(crate) fn changes_from(first: Revision) -> KeyRange {
+    KeyRange {
+        start: change_key(first),
+        ..KeyRange::prefix(Bytes::from_static(CHANGES))
+    }
+}
+
+/// The records of all entries whose last revision is before this one.
+pub(crate) fn changes_before(end: Revision) -> KeyRange {
+    KeyRange {
+        start: change_key(Revision(0)),
+        end: Some(change_key(end)),
     }
 }
 

@@ -9,6 +9,7 @@
 //! - The row cache is invalidated before the revision becomes visible.
 
 mod admin;
+mod changes;
 mod commit;
 mod draft;
 mod expiry;
@@ -23,6 +24,7 @@ use bytes::Bytes;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::cache::RowCache;
+use crate::changes::{Cause, CommitRecord, EntryRecord};
 use crate::command::{Batch, Command, Outcome, Payload};
 use crate::error::Result;
 use crate::ids::{GroupId, LogId, Revision};
@@ -39,6 +41,16 @@ pub(crate) struct Apply<'a> {
     pub(crate) partitions: &'a Partitions,
     pub(crate) rows: &'a RowCache,
     digest: Xxh3,
+    /// What the entry has changed so far.
+    commits: Vec<CommitRecord>,
+}
+
+/// What became of an entry.
+pub(crate) struct Applied {
+    /// One for each command.
+    pub(crate) outcomes: Vec<Outcome>,
+    /// What it has changed, if it has changed anything.
+    pub(crate) record: Option<EntryRecord>,
 }
 
 impl<'a> Apply<'a> {
@@ -58,11 +70,12 @@ impl<'a> Apply<'a> {
             partitions,
             rows,
             digest,
+            commits: Vec::new(),
         }
     }
 
-    /// Applies one entry and answers one outcome for each command.
-    pub(crate) fn entry(mut self, log_id: LogId, payload: &Payload) -> Result<Vec<Outcome>> {
+    /// Applies one entry.
+    pub(crate) fn entry(mut self, log_id: LogId, payload: &Payload) -> Result<Applied> {
         self.digest.update(&log_id.term.0.to_le_bytes());
         self.digest.update(&log_id.index.0.to_le_bytes());
         let outcomes = match payload {
@@ -76,9 +89,10 @@ impl<'a> Apply<'a> {
         };
         let kept_from = self.state.revision.0.saturating_sub(HISTORY_REVISIONS);
         self.state.floor = self.state.floor.max(Revision(kept_from));
+        let record = self.write_record(log_id)?;
         self.state.applied = Some(log_id);
         self.state.digest = self.digest.digest();
-        Ok(outcomes)
+        Ok(Applied { outcomes, record })
     }
 
     fn batch(&mut self, batch: &Batch) -> Result<Vec<Outcome>> {
@@ -107,10 +121,12 @@ impl<'a> Apply<'a> {
         }
     }
 
-    /// The next revision; everything written at it becomes visible with its entry.
-    fn advance(&mut self) -> Revision {
-        self.state.revision.0 += 1;
-        self.state.revision
+    /// The next revision, at which no row changes; it becomes visible with its entry.
+    fn advance(&mut self, cause: Cause) -> Revision {
+        let revision = Revision(self.state.revision.0 + 1);
+        self.record(revision, cause, Vec::new());
+        self.state.revision = revision;
+        revision
     }
 
     fn note_change(&mut self, key: &[u8], value: Option<&Bytes>) {

@@ -92,6 +92,7 @@ impl Replica {
         *inner.catalog.write() = Catalog::of(&state);
         *inner.rooms.write() = Arc::new(rooms);
         inner.publish(&state);
+        inner.feed.jump(state.revision);
         let (applied, revision) = (state.applied, state.revision);
         *writer = Writer {
             state,

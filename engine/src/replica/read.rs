@@ -398,11 +398,11 @@ impl Replica {
         Ok(())
     }
 
-    fn catalog(&self) -> Arc<Catalog> {
+    pub(super) fn catalog(&self) -> Arc<Catalog> {
         self.inner.catalog.read().clone()
     }
 
-    fn keyspace(&self, name: &str) -> Result<KeyspaceId> {
+    pub(super) fn keyspace(&self, name: &str) -> Result<KeyspaceId> {
         self.catalog()
             .keyspaces
             .get(name)
@@ -440,7 +440,7 @@ fn lives(meta: &RowMeta, now_ms: u64) -> bool {
     meta.expires_at_ms > now_ms || on(Planted::ShowEnded)
 }
 
-fn view(key: Bytes, row: Row) -> RowView {
+pub(super) fn view(key: Bytes, row: Row) -> RowView {
     let meta = row.meta;
     let members = members_of(&row);
     let (value, members) = match meta.kind {

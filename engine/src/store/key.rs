@@ -45,6 +45,17 @@ impl KeyRange {
         self.ends_before(&self.start)
     }
 
+    /// The keys that both ranges hold, if there are any.
+    pub fn overlap(&self, other: &Self) -> Option<Self> {
+        let end = match (&self.end, &other.end) {
+            (Some(a), Some(b)) => Some(a.min(b).clone()),
+            (a, b) => a.clone().or_else(|| b.clone()),
+        };
+        let start = self.start.clone().max(other.start.clone());
+        let both = Self { start, end };
+        (!both.is_empty()).then_some(both)
+    }
+
     /// Whether a key lies behind the range.
     pub(super) fn ends_before(&self, key: &[u8]) -> bool {
         self.end.as_ref().is_some_and(|end| end <= key)

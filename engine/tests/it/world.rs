@@ -12,8 +12,13 @@
 //! fetch TOPIC PARTITION FROM [limit=N] · topic NAME · topics · keyspaces · view
 //! members KS KEY [after= limit= at=]
 //! create-keyspace NAME [ttl=MS] · alter-keyspace NAME [ttl=MS] · drop-keyspace NAME · create-topic NAME PARTITIONS · session · close SESSION
+//! see also `watch`
 //! tick · boot NODE N · floor REV · wait MS · checkpoint · reopen
 //! ```
+
+// Named by its path, as other crates take this file in.
+#[path = "world/watch.rs"]
+mod watch;
 
 use std::error::Error as StdError;
 use std::fmt::Write as _;
@@ -245,7 +250,7 @@ impl<W: World> Script<W> {
                     return Err(format!("{before:?} became {after:?}").into());
                 }
             }
-            name => return Err(format!("no command is called {name}").into()),
+            _ => return watch::run(&replica, line),
         }
         args.reject_next()?;
         Ok(out)

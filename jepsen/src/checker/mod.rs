@@ -7,6 +7,7 @@
 //! set            every acknowledged element stays
 //! counter        a count lies between what must and what may have been added
 //! ends           a set that ends is whole until then, and gone from then on
+//! watch          who watches is told every change once, in order, whole, and as it was
 //! queue          messages: nothing lost, invented, doubled, moved or seen in another order
 //! consumer       a consumer group goes on behind what it has dealt with, and not further
 //! atomic         a commit's row and message are both there, or neither
@@ -43,6 +44,7 @@ mod report;
 pub mod session;
 pub mod set;
 pub mod transactions;
+pub mod watch;
 
 #[cfg(test)]
 mod planted;
@@ -60,6 +62,7 @@ pub fn check(history: &History) -> Vec<Report> {
         set::check(history),
         counter::check(history),
         ends::check(history),
+        watch::check(history),
         queue::check(history),
         consumer::check(history),
         atomic::check(history),

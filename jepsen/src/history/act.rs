@@ -152,6 +152,23 @@ pub enum Act {
         /// How long it lives.
         ttl_ms: u64,
     },
+    /// Changes rows that are watched, in one commit.
+    Change {
+        /// By key; `None` deletes. At least one value, and each is unique.
+        rows: BTreeMap<String, Option<String>>,
+    },
+    /// Is told what changed from a revision up to another.
+    Watch {
+        /// The row; `None` for all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
+        /// What stood there before is shown, too.
+        #[serde(default)]
+        previous: bool,
+        /// The first revision; `None` for those from now on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<u64>,
+    },
     /// Takes a lock; the answer's token is higher than any that the lock gave before.
     Acquire {
         /// The lock.
@@ -216,6 +233,7 @@ impl Act {
             | Self::Add { .. }
             | Self::Increment { .. }
             | Self::Join { .. }
+            | Self::Change { .. }
             | Self::Acquire { .. }
             | Self::Release { .. }
             | Self::Use { .. } => true,
@@ -231,6 +249,7 @@ impl Act {
             | Self::Elements { .. }
             | Self::Count { .. }
             | Self::Ending { .. }
+            | Self::Watch { .. }
             | Self::Fault { .. }
             | Self::Heal => false,
         }

@@ -48,6 +48,15 @@ pub enum Found {
     Count(i64),
     /// By whoever took a lock.
     Token(u64),
+    /// By a watcher: all changes of what it watches between two revisions.
+    Watched {
+        /// The first revision.
+        from: u64,
+        /// The last.
+        upto: u64,
+        /// In the order in which they were told.
+        commits: Vec<FoundCommit>,
+    },
     /// By a read of a set that ends.
     Ending {
         /// The revision that was read.
@@ -55,6 +64,27 @@ pub enum Found {
         /// What was there; `None` if nothing was.
         incarnation: Option<Incarnation>,
     },
+}
+
+/// What one commit has changed of what is watched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundCommit {
+    /// Its revision.
+    pub revision: u64,
+    /// In the order in which they were told.
+    pub changes: Vec<FoundChange>,
+}
+
+/// A change of a row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundChange {
+    /// The row.
+    pub key: String,
+    /// What was written; `None` if it was deleted.
+    pub value: Option<String>,
+    /// What stood there before, if that was asked for and something did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<String>,
 }
 
 /// A set that ends, in one of its lives.

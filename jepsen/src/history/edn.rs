@@ -112,6 +112,16 @@ fn function_and_value(op: &Op) -> (&'static str, String) {
             ("add", pair(set, &element.to_string()))
         }
         Act::Elements { set } | Act::Ending { set, .. } => ("read", pair(set, &all(found))),
+        Act::Change { rows } => {
+            let rows = rows
+                .iter()
+                .map(|(key, value)| (key, optional(value.as_deref())));
+            ("write", map(rows))
+        }
+        Act::Watch { key, .. } => {
+            let key = key.as_deref().unwrap_or("*");
+            ("watch", pair(key, &all(found)))
+        }
         Act::Increment { counter, by } => ("add", pair(counter, &by.to_string())),
         Act::Count { counter } => ("read", pair(counter, &all(found))),
         Act::Acquire { lock, .. } => ("acquire", pair(lock, &all(found))),
@@ -136,6 +146,11 @@ fn all(found: Option<&Found>) -> String {
         Some(Found::Elements(elements)) => list(elements.iter()),
         Some(Found::Count(count)) => count.to_string(),
         Some(Found::Token(token)) => token.to_string(),
+        Some(Found::Watched { commits, .. }) => list(commits.iter().map(|commit| {
+            let changes = commit.changes.iter();
+            let changes = changes.map(|change| (&change.key, optional(change.value.as_deref())));
+            format!("[{} {}]", commit.revision, map(changes))
+        })),
         Some(Found::Ending { incarnation, .. }) => {
             let elements = incarnation
                 .as_ref()

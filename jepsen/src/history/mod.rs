@@ -27,7 +27,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use act::{Act, Step};
-pub use answer::{Answer, Found, FoundMessage, FoundRow, Incarnation, Place};
+pub use answer::{
+    Answer, Found, FoundChange, FoundCommit, FoundMessage, FoundRow, Incarnation, Place,
+};
 pub use call::{Call, End};
 pub use jsonl::ReadError;
 pub use recorder::Recorder;

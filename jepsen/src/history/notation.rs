@@ -13,9 +13,12 @@
 //! bank      open a=5 b=5 · move FROM TO AMOUNT · total -> a=4 b=6
 //! sets      add S E · elements S -> [1,2]        counters  inc C BY · count C -> 3
 //! ends      join S E -> ok @REV · ending S TTL -> AT/CREATED/ENDS[/NOW] [1,2] or absent@AT
+//! watches   change K=V L=nil -> ok @REV · watch K|* [from=REV] [previous] -> FROM..UPTO REV:K=V<OLD,L=nil …
 //! locks     lock L -> TOKEN · lease L -> TOKEN · unlock L TOKEN · use L TOKEN
 //! nemesis   fault NAME · heal                    requests  … #NAME
 //! ```
+
+mod watched;
 
 use std::collections::BTreeMap;
 
@@ -32,6 +35,7 @@ pub(crate) const EVERYTHING: &str = "
     1 add s 1 -> ok; 1 elements s -> [1]; 1 inc c -2 -> ok; 1 count c -> -2; 1 lock l -> 7
     1 unlock l 7 -> ok; 1 lease l -> 8; 1 use l 8 -> ok; 9 fault kill -> ok; 9 heal -> ok; +50
     3 join e 1 -> ok @9; 3 ending e 100 -> 9/9/200 [1]; 3 ending e 100 -> absent@9
+    3 change k=1 l=nil -> ok @10; 3 watch * from=9 previous -> 9..10 10:k=1<nil,l=nil<7; 3 watch k -> 11..10
     3 resume g 0 -> p0:0; 3 handle g 0 0 -> ok; 3 offsets g -> ok
     4 scan -> r=2*1; 4 poll 1 0 -> end 0; 5 txn x y+1";
 
@@ -183,6 +187,7 @@ fn act(words: &[&str]) -> Act {
         },
         "fault" => Act::Fault { name: text(1) },
         "heal" => Act::Heal,
+        "change" | "watch" => watched::act(words),
         _ => ending_act(words),
     }
 }
@@ -258,6 +263,7 @@ fn found(act: &Act, words: &[&str]) -> Option<Found> {
         Act::Elements { .. } => Some(Found::Elements(list(words[0]))),
         Act::Count { .. } => Some(Found::Count(number(words[0]))),
         Act::Ending { .. } => Some(ending(words)),
+        Act::Watch { .. } => Some(watched::found(words)),
         Act::Acquire { .. } => Some(Found::Token(number(words[0]))),
         _ => None,
     }

@@ -110,7 +110,7 @@ impl Swarm {
 }
 
 fn writes_wherever_the_leader_is(part: &Part) -> bool {
-    part.node.is_none() && !matches!(part.role, Role::Reader | Role::Cached)
+    part.node.is_none() && !matches!(part.role, Role::Reader | Role::Cached | Role::Watcher)
 }
 
 /// A writer of each kind, readers at each node that stay there whoever leads, and some more
@@ -133,6 +133,15 @@ fn parts(rng: &SeededRng, nodes: u64) -> Vec<Part> {
     // Nodes may be gone for good, and somebody must show that the others still take writes.
     if !parts.iter().any(writes_wherever_the_leader_is) {
         parts[0].node = None;
+    }
+    // Who watches wants something to see, and who is watched somebody who looks.
+    let has = |role| parts.iter().any(|part: &Part| part.role == role);
+    if has(Role::Watched) || has(Role::Watcher) {
+        parts.push(Part::new(Role::Watched));
+        parts.extend((0..2).map(|_| Part {
+            node: Some(rng.index(nodes)),
+            ..Part::new(Role::Watcher)
+        }));
     }
     let readers = [Some(Role::Reader), rng.chance(50).then_some(Role::Cached)];
     for role in readers.into_iter().flatten() {

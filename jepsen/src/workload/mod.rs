@@ -19,6 +19,7 @@ mod messages;
 mod readers;
 mod rows;
 mod sets;
+mod watched;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,13 +37,14 @@ use crate::history::{Act, Answer, History, Recorder};
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(10);
 
 /// Keyspaces of roles that have one of their own.
-const KEYSPACES: [&str; 6] = [
+const KEYSPACES: [&str; 7] = [
     bank::KEYSPACE,
     counters::KEYSPACE,
     ending::KEYSPACE,
     lists::KEYSPACE,
     locks::KEYSPACE,
     sets::KEYSPACE,
+    watched::KEYSPACE,
 ];
 
 /// What the clients work on.
@@ -105,11 +107,15 @@ pub enum Role {
     Deleter,
     /// Adds to sets that end, again and again.
     Ending,
+    /// Changes rows that others watch.
+    Watched,
+    /// Watches rows, begins anew and looks back.
+    Watcher,
 }
 
 impl Role {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Rows,
         Self::Messages,
         Self::Reader,
@@ -122,6 +128,8 @@ impl Role {
         Self::Cached,
         Self::Deleter,
         Self::Ending,
+        Self::Watched,
+        Self::Watcher,
     ];
 }
 
@@ -236,6 +244,8 @@ async fn work(process: Process, role: Role, plan: Arc<Plan>) {
         Role::Cached => cached::run(process, &plan).await,
         Role::Deleter => deleters::run(process, &plan).await,
         Role::Ending => ending::run(process).await,
+        Role::Watched => watched::change(process).await,
+        Role::Watcher => watched::watch(process).await,
     }
 }
 

@@ -155,6 +155,11 @@ impl Desk {
         self.inner.admission.wait()
     }
 
+    /// How long a watcher may take no message.
+    pub(super) fn stalled_max(&self) -> Duration {
+        self.inner.admission.stalled_max()
+    }
+
     /// Answers a unary request with what `work` finds before the deadline.
     pub(super) async fn answer<A>(
         &self,

@@ -14,6 +14,7 @@ mod kv;
 mod log;
 mod pipeline;
 mod topics;
+mod watch;
 
 pub(crate) use cluster::ClusterService;
 pub(crate) use commit::CommitService;
@@ -22,3 +23,4 @@ pub(crate) use keyspaces::KeyspacesService;
 pub(crate) use kv::KvService;
 pub(crate) use log::LogService;
 pub(crate) use topics::TopicsService;
+pub(crate) use watch::WatchService;

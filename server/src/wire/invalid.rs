@@ -123,6 +123,12 @@ pub(crate) enum Invalid {
         /// The other.
         second: &'static str,
     },
+    /// A range that holds no key.
+    #[error("{field} ends before it begins: no key lies in it")]
+    RangeEmpty {
+        /// The field.
+        field: &'static str,
+    },
     /// A cursor that this walk was not given.
     #[error("the cursor is damaged or belongs to another scan: begin again without one")]
     BadCursor,
@@ -153,6 +159,7 @@ impl Invalid {
             Self::MissingField { .. } => "MISSING_FIELD",
             Self::FieldOutOfRange { .. } => "FIELD_OUT_OF_RANGE",
             Self::FieldsConflict { .. } => "FIELDS_CONFLICT",
+            Self::RangeEmpty { .. } => "RANGE_EMPTY",
             Self::BadCursor => "CURSOR_INVALID",
             Self::BadAddress { .. } => "ADDRESS_INVALID",
         }

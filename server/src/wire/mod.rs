@@ -24,6 +24,7 @@ mod log;
 mod members;
 mod op;
 mod topics;
+mod watch;
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
@@ -56,3 +57,4 @@ pub(crate) use topics::{
     create_topic, create_topic_response, describe_topic, describe_topic_response,
     list_topics_response,
 };
+pub(crate) use watch::{ChangesRead, WatchRead, changes, changes_response, watch, watch_response};

@@ -15,6 +15,7 @@ async fn a_full_node_says_so_and_nothing_happens() {
             requests_max: 16,
             bytes_max: 1000,
             waits_max: 0,
+            ..AdmissionLimits::default()
         };
     })
     .await;

@@ -1,0 +1,96 @@
+//! The record of what an entry has changed (see `changes`), written beside what it records.
+
+use bytes::Bytes;
+
+use super::draft::Draft;
+use super::queued::Queued;
+use super::{Apply, keys};
+use crate::changes::{Cause, CommitRecord, EntryRecord, QueuedChange, RowRecord};
+use crate::command::OpResult;
+use crate::error::Result;
+use crate::ids::{LogId, Revision};
+use crate::limits::CHANGES_FORGOTTEN_TOGETHER;
+use crate::planted::{Planted, on};
+use crate::store::{KeyRange, NewRow, RowMeta, RowWrite};
+
+impl Apply<'_> {
+    /// Remembers a change of names.
+    pub(super) fn record(&mut self, revision: Revision, cause: Cause, rows: Vec<RowRecord>) {
+        self.commits.push(CommitRecord {
+            revision,
+            cause,
+            rows,
+            queued: Vec::new(),
+        });
+    }
+
+    /// Writes down what the entry has changed, and forgets what is below the floor.
+    pub(super) fn write_record(&mut self, log_id: LogId) -> Result<Option<EntryRecord>> {
+        let floor = self.state.floor;
+        let mut forgotten = None;
+        if floor.0 >= self.state.changes_from.0 + CHANGES_FORGOTTEN_TOGETHER {
+            self.state.changes_from = floor;
+            forgotten = Some(keys::changes_before(floor));
+        }
+        let record = EntryRecord {
+            log_id,
+            now_ms: self.state.now_ms,
+            commits: std::mem::take(&mut self.commits),
+        };
+        let last = record.last_revision();
+        let write = (!record.commits.is_empty()).then(|| RowWrite {
+            key: keys::change_key(last),
+            value: Some(NewRow {
+                value: record.encode(),
+                meta: RowMeta::of_bytes(last, 1),
+            }),
+        });
+        let has_record = write.is_some() && !on(Planted::LostChanges);
+        if has_record || forgotten.is_some() {
+            let writes: Vec<_> = write.into_iter().filter(|_| has_record).collect();
+            let deleted: Vec<_> = forgotten.into_iter().collect();
+            self.store.write(self.state.revision, &writes, &deleted)?;
+        }
+        Ok((!record.commits.is_empty()).then_some(record))
+    }
+}
+
+impl Draft<'_> {
+    /// What the draft is about to change in rows; `removed` says what a tombstone means.
+    pub(super) fn row_records(&self, removed: fn(Bytes) -> RowRecord) -> Vec<RowRecord> {
+        let writes = self.writes.iter().filter(|write| keys::is_row(&write.key));
+        let rows = writes.map(|write| match &write.value {
+            Some(row) => RowRecord::Put(write.key.clone(), Some(row.clone())),
+            None => removed(write.key.clone()),
+        });
+        range_records(&self.deleted).chain(rows).collect()
+    }
+}
+
+/// What emptied ranges mean for rows.
+pub(super) fn range_records(deleted: &[KeyRange]) -> impl Iterator<Item = RowRecord> {
+    let of_rows = deleted.iter().filter(|range| keys::is_row(&range.start));
+    of_rows.cloned().map(RowRecord::RangeDeleted)
+}
+
+/// What became of an op on messages or offsets.
+pub(super) fn queued_record(queued: Queued<'_>, result: &OpResult) -> Option<QueuedChange> {
+    Some(match (queued, result) {
+        (Queued::Message(topic, ..), OpResult::Published { partition, offset }) => {
+            QueuedChange::Message {
+                topic: topic.to_owned(),
+                partition: *partition,
+                offset: *offset,
+            }
+        }
+        (Queued::Offset(topic, partition, consumer_group, next), OpResult::OffsetCommitted) => {
+            QueuedChange::Offset {
+                topic: topic.to_owned(),
+                partition,
+                consumer_group: consumer_group.to_owned(),
+                next,
+            }
+        }
+        _ => return None,
+    })
+}
