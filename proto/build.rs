@@ -11,6 +11,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "topics",
         "log",
         "cluster",
+        "maintenance",
         "peer",
     ]
     .map(|name| format!("proto/engine/v1/{name}.proto"));

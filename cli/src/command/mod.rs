@@ -1,5 +1,6 @@
 //! The commands: each takes its arguments, asks the cluster, and reports.
 
+mod checksum;
 mod cluster;
 mod commit;
 mod dev;
@@ -9,8 +10,10 @@ mod inspect;
 mod keyspace;
 mod kv;
 mod node;
+mod scrub;
 mod topic;
 mod typed;
+mod verify;
 
 use std::future::Future;
 use std::time::Duration;
@@ -43,7 +46,7 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<ExitCode> {
             Command::Topic(command) => topic::run(command, &context).await,
             Command::Commit(args) => commit::run(args, &context).await,
             Command::Cluster(command) => cluster::run(command, &context).await,
-            Command::Node(command) => node::run(command).await,
+            Command::Node(command) => node::run(command, &context).await,
             Command::Dev(command) => dev::run(command, &context).await,
             Command::Inspect(command) => inspect::run(command, context.output),
         }

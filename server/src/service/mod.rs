@@ -12,6 +12,7 @@ mod desk;
 mod keyspaces;
 mod kv;
 mod log;
+mod maintenance;
 mod pipeline;
 mod topics;
 
@@ -21,4 +22,5 @@ pub(crate) use desk::Desk;
 pub(crate) use keyspaces::KeyspacesService;
 pub(crate) use kv::KvService;
 pub(crate) use log::LogService;
+pub(crate) use maintenance::MaintenanceService;
 pub(crate) use topics::TopicsService;
