@@ -12,6 +12,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "log",
         "watch",
         "cluster",
+        "maintenance",
         "peer",
     ]
     .map(|name| format!("proto/engine/v1/{name}.proto"));

@@ -100,10 +100,10 @@ Examples:
 Example:
   engine-cli explain --revision 1041")]
     Explain(ExplainArgs),
-    /// Nodes: status, add-learner, promote, remove, transfer-leader
+    /// Nodes: status, verify, add-learner, promote, remove, transfer-leader
     #[command(subcommand)]
     Cluster(ClusterCommand),
-    /// A single node in this process
+    /// A single node: run it in this process, or scrub the disk of one at work
     #[command(subcommand)]
     Node(NodeCommand),
     /// A cluster on this machine, for development
@@ -238,6 +238,18 @@ Examples:
   engine-cli kv watch --prefix order- --keyspace orders --from 1041 --output json
   engine-cli kv watch --keyspace orders --from 1 --no-follow        what has happened so far")]
     Watch(WatchArgs),
+
+    /// Print one hash over all rows of a keyspace, equal on all nodes; 'cluster verify' compares them
+    #[command(after_help = "\
+Examples:
+  engine-cli kv checksum --keyspace orders
+  engine-cli kv checksum --keyspace orders --revision 41 --output json")]
+    Checksum {
+        #[command(flatten)]
+        at: InKeyspace,
+        #[command(flatten)]
+        read: ReadArgs,
+    },
 
     /// Numbers, sets, hashes, ends
     #[command(flatten)]
@@ -402,6 +414,16 @@ Examples:
   engine-cli cluster status --endpoints n1:7101,n2:7101 --output json")]
     Status,
 
+    /// Compare what all nodes hold; exit code 1 if one differs, 4 if one does not answer
+    #[command(after_help = "\
+Every node hashes all its rows at one revision that all have reached, keyspace by keyspace, whatever
+its files look like. Writes may go on meanwhile.
+
+Examples:
+  engine-cli cluster verify
+  engine-cli cluster verify --output json")]
+    Verify,
+
     /// Add a node without a vote; it runs already and is empty
     #[command(after_help = "\
 Example:
@@ -456,6 +478,23 @@ pub(crate) enum NodeCommand {
         /// Stop when stdin is closed: a parent process holds it open
         #[arg(long)]
         exit_with_parent: bool,
+    },
+
+    /// Let a node at work read and check its whole disk; exit code 1 if something is damaged
+    #[command(after_help = "\
+Every table, blob file, manifest, partition file and log segment is read; Ctrl-C ends it. Damage is
+named with file and byte. A node whose state is damaged stops, and repairs it from a peer when it is
+started again. The files of a stopped node are looked at with 'engine-cli inspect'.
+
+Examples:
+  engine-cli node scrub 3
+  engine-cli node scrub 3 --bytes-per-second 104857600 --output json")]
+    Scrub {
+        /// The node's id
+        node: u64,
+        /// Most bytes read in a second; 0 for what the node is configured with
+        #[arg(long, default_value_t = 0, value_name = "BYTES")]
+        bytes_per_second: u64,
     },
 }
 

@@ -23,7 +23,7 @@ pub(crate) enum ExitCode {
 pub(crate) const TABLE: &str = "\
 Exit codes:
   0  done
-  1  failed
+  1  failed; a scrub found damage; a node differs from the others
   2  the command line, or what it names, is not acceptable
   3  not found, or a guard did not hold: nothing was changed
   4  the cluster is not reachable or cannot serve now: try again later

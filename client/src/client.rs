@@ -15,6 +15,7 @@ use crate::keyspaces::Keyspaces;
 use crate::kv::Kv;
 use crate::leader::Leader;
 use crate::log::Log;
+use crate::maintenance::Maintenance;
 use crate::pipeline::{Pipeline, PipelineOptions};
 use crate::session::Sessions;
 use crate::topics::Topics;
@@ -163,6 +164,11 @@ impl Client {
     /// Nodes: looking and changing.
     pub fn cluster(&self) -> Cluster {
         Cluster::new(Arc::clone(&self.calls))
+    }
+
+    /// Scrubs of nodes, and hashes of rows.
+    pub fn maintenance(&self) -> Maintenance {
+        Maintenance::new(Arc::clone(&self.calls))
     }
 
     /// Many commits in flight on one stream.

@@ -290,7 +290,8 @@ impl Leader {
         candidates
     }
 
-    fn channel(&self, address: &str) -> Result<Channel> {
+    /// The connection to an address.
+    pub(crate) fn channel(&self, address: &str) -> Result<Channel> {
         let mut known = self.known.lock();
         if let Some(channel) = known.channels.get(address) {
             return Ok(channel.clone());

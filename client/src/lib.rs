@@ -73,6 +73,7 @@ mod keyspaces;
 mod kv;
 mod leader;
 mod log;
+mod maintenance;
 mod pipeline;
 mod retry;
 mod session;
@@ -95,6 +96,9 @@ pub use expiry::{Expiry, Ttl};
 pub use keyspaces::{Keyspace, KeyspaceOptions, Keyspaces};
 pub use kv::{Counted, Kv, Looked, Page, ReadOptions, Removed, Row, RowKind, Scan, Written};
 pub use log::{Fetch, Fetched, Header, Log, Message, NewMessage, Produced, Published};
+pub use maintenance::{
+    Hashed, HashedNode, KeyspaceHash, Maintenance, ScrubFind, ScrubProgress, Scrubbing,
+};
 pub use pipeline::{Pending, Pipeline, PipelineOptions};
 pub use tonic::Code;
 pub use topics::{ConsumerGroup, Partition, PartitionProgress, Topic, Topics};

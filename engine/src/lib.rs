@@ -52,6 +52,8 @@ pub mod cache;
 
 pub mod inspect;
 
+pub mod scrub;
+
 #[doc(hidden)]
 pub mod planted;
 

@@ -108,6 +108,13 @@ pub const ENTRY_COMMANDS_MAX: usize = 4_096;
 /// Most bytes of commands in one Raft entry; a single larger commit travels alone.
 pub const ENTRY_BYTES_MAX: usize = 1024 * 1024;
 
+/// Most damaged places that a scrub tells of one group's state, or of the log: they are kept in
+/// memory, and a state is replaced as a whole.
+pub const SCRUB_FINDS_MAX: usize = 1_000;
+
+/// For how many of its last entries a replica still knows the digest.
+pub const DIGESTS_KEPT: usize = 4_096;
+
 /// Largest frame body in any segment or partition file: an entry with the largest commit.
 pub const FRAME_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 

@@ -24,12 +24,15 @@
 
 mod changes;
 mod checkpoints;
+mod digests;
+mod hash;
 mod jobs;
 mod memory;
 mod note;
 mod read;
 mod repair;
 mod rooms;
+mod scrub;
 mod watch;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -58,9 +61,11 @@ use crate::queue::PartitionLengths;
 use crate::state::State;
 use crate::store::{BlockCache, NEVER_MS};
 
+pub use hash::KeyspaceHash;
 pub use repair::{Repair, Repaired};
 pub use watch::Watch;
 
+use digests::Digests;
 use rooms::{Rooms, check_reaches, clean_folder};
 
 /// What the groups of a node share.
@@ -145,6 +150,7 @@ struct Inner {
 
 struct Writer {
     state: State,
+    digests: Digests,
     /// Bytes applied since the last checkpoint began.
     uncovered_bytes: u64,
 }
@@ -201,6 +207,7 @@ impl Replica {
             now_ms: AtomicU64::new(state.now_ms),
             boots: RwLock::new(state.boots.clone()),
             writer: Mutex::new(Writer {
+                digests: Digests::of(&state),
                 state,
                 uncovered_bytes: 0,
             }),
@@ -265,6 +272,8 @@ impl Replica {
             *inner.catalog.write() = Catalog::of(&writer.state);
         }
         inner.publish(&writer.state);
+        let digest = writer.state.digest;
+        writer.digests.note(log_id.index, digest);
         let bytes = payload_bytes(payload);
         if let Some(record) = record {
             inner.feed.feed(record, bytes);
@@ -376,6 +385,13 @@ impl Replica {
             digest: writer.state.digest,
             checkpoint,
         }
+    }
+
+    /// The digest of the state right after an entry, which all replicas that have applied it agree
+    /// on; `None` before the entry is applied, and once [`DIGESTS_KEPT`](crate::limits::DIGESTS_KEPT)
+    /// more are, or for an entry before the checkpoint that the replica was opened with.
+    pub fn digest_at(&self, index: LogIndex) -> Option<u64> {
+        self.inner.writer.lock().digests.at(index)
     }
 
     /// The doors to the world that it was opened with.

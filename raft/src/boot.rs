@@ -128,6 +128,17 @@ impl Identity {
     }
 }
 
+/// Reads and checks the identity in a node's folder.
+///
+/// # Errors
+/// `Corrupt` if it is not what was written, or is gone; `Io` from the disk.
+pub(crate) fn check(vfs: &dyn Vfs, dir: &Path) -> Result<()> {
+    match read(vfs, dir)? {
+        Some(_) => Ok(()),
+        None => Err(EngineError::corrupt(&dir.join(FILE), 0, "the file is missing").into()),
+    }
+}
+
 fn read(vfs: &dyn Vfs, dir: &Path) -> Result<Option<Stored>> {
     let path = dir.join(FILE);
     let failed = |source| EngineError::io(format!("read {}", path.display()), source);

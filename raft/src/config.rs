@@ -15,6 +15,7 @@ use engine_proto::Dialer;
 use openraft::{Config, SnapshotPolicy};
 
 use crate::error::{Error, Result};
+use crate::scrub::ScrubPlan;
 
 /// Everything a node needs to start.
 #[derive(Clone, Debug)]
@@ -35,6 +36,8 @@ pub struct NodeConfig {
     pub timings: Timings,
     /// Sizes and budgets.
     pub options: engine::Options,
+    /// When it looks at everything on its disk.
+    pub scrub: ScrubPlan,
     /// Clock, chance, disk and workers.
     pub env: Env,
     /// Who connects to the other nodes.

@@ -20,6 +20,7 @@ use crate::group::{Common, Group};
 use crate::network::Peers;
 use crate::node::{Inner, Node};
 use crate::repair::Repairs;
+use crate::scrub::{self, Scrubs};
 
 /// A node that has its folder, its log and its identity, and is in no group yet.
 ///
@@ -52,7 +53,7 @@ impl Joining {
         let open = move || open(&opening.0, &opening.1);
         let opened = blocking(config.env.workers.as_ref(), open).await;
         let ended = |error| Error::Fatal(format!("opening did not end: {error}"));
-        let (lock, identity, log) = opened.map_err(ended)??;
+        let (lock, identity, log, scrubs) = opened.map_err(ended)??;
         let failure = Failure::new();
         let boots = Arc::new(Boots::default());
         boots.note([(identity.node, identity.boot)]);
@@ -87,6 +88,7 @@ impl Joining {
             failure,
             counters: Arc::clone(&common.counters),
             repairs: common.repairs.clone(),
+            scrubs,
             tasks: tokio::sync::Mutex::default(),
             stopping,
             lock: Mutex::new(Some(lock)),
@@ -144,6 +146,9 @@ impl Joining {
         }
         // Those that have started are kept even then: shutting down must find them.
         inner.groups.get_or_init(|| groups);
+        if result.is_ok() {
+            tasks.spawn(scrub::schedule(Arc::clone(inner)));
+        }
         result
     }
 }
@@ -156,7 +161,7 @@ impl fmt::Debug for Joining {
     }
 }
 
-type Opened = (Box<dyn fmt::Debug + Send + Sync>, Identity, Log);
+type Opened = (Box<dyn fmt::Debug + Send + Sync>, Identity, Log, Scrubs);
 
 fn open(config: &NodeConfig, shared: &Shared) -> Result<Opened> {
     let (env, dir) = (&config.env, &config.dir);
@@ -170,5 +175,6 @@ fn open(config: &NodeConfig, shared: &Shared) -> Result<Opened> {
     let log = Log::open(env, &dir.join("log"), config.cluster, shared.options.log())?;
     shared.disk.start(env, dir, &log);
     let identity = Identity::start(env.vfs.as_ref(), dir, config.cluster, config.node)?;
-    Ok((lock, identity, log))
+    let scrubs = Scrubs::open(config.scrub, env, dir);
+    Ok((lock, identity, log, scrubs))
 }

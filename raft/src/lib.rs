@@ -17,7 +17,8 @@
 //! - State and log agree after a crash during an install: `LogStore::agree_with`.
 //! - Reads after a restart wait until everything ever shown is applied again: `reads`.
 //! - A node never comes back with less log than it acknowledged: `boot`, `announce`.
-//! - A node with a damaged state takes no part before it has a peer's: `repair`.
+//! - A node with a damaged state takes no part before it has a peer's: `repair`; damage that nobody
+//!   reads is looked for: `scrub`.
 //! - Pre-votes are really asked, and heartbeats have a connection of their own: `network`.
 //!
 //! # Invariants
@@ -48,6 +49,8 @@ mod snapshot;
 mod log_store;
 
 mod repair;
+
+mod scrub;
 
 mod fetch;
 
@@ -91,6 +94,7 @@ pub use error::{Error, Result};
 pub use joining::Joining;
 pub use node::Node;
 pub use repair::{RepairProgress, RepairStatus};
+pub use scrub::{ScrubPlan, ScrubState, ScrubStatus, Scrubbing};
 pub use service::PeerService;
 pub use standing::Standing;
 pub use status::{GroupStatus, MemberStatus, NodeMetrics, NodeStatus, Role};

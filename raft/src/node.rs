@@ -32,6 +32,7 @@ use crate::membership;
 use crate::network::Peers;
 use crate::reads;
 use crate::repair::Repairs;
+use crate::scrub::{self, ScrubStatus, Scrubbing, Scrubs};
 use crate::service::{self, PeerService};
 use crate::standing::Standing;
 use crate::status::{GroupStatus, NodeMetrics, NodeStatus};
@@ -55,6 +56,7 @@ pub(crate) struct Inner {
     pub(crate) failure: Failure,
     pub(crate) counters: Arc<Counters>,
     pub(crate) repairs: Repairs,
+    pub(crate) scrubs: Scrubs,
     pub(crate) tasks: tokio::sync::Mutex<Tasks>,
     pub(crate) stopping: watch::Sender<bool>,
     pub(crate) lock: Mutex<Option<Box<dyn fmt::Debug + Send + Sync>>>,
@@ -93,7 +95,7 @@ impl Node {
     }
 
     /// What the handle stands for.
-    pub(crate) fn inner(&self) -> &Inner {
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
         &self.inner
     }
 
@@ -214,6 +216,23 @@ impl Node {
         self.group(group).ok()?.log.log_id_at(index)
     }
 
+    /// Reads and checks everything on the node's disk, at so many bytes a second (`None`: as
+    /// configured; 0: without a limit); a scrub that is at work already is followed instead. What is
+    /// damaged is counted; a group's state is then repaired from a peer, if there is one: the node
+    /// fails, and the next start repairs.
+    ///
+    /// # Errors
+    /// The failure that stops the node.
+    pub fn scrub(&self, bytes_per_second: Option<u64>) -> Result<Scrubbing> {
+        self.check_failure()?;
+        Ok(scrub::scrub(&self.inner, bytes_per_second))
+    }
+
+    /// How far the last scrub has come.
+    pub fn scrub_status(&self) -> ScrubStatus {
+        self.inner.scrubs.status()
+    }
+
     /// Adds a node without a vote; its id must never have been used. On the leader.
     pub async fn add_learner(&self, node: NodeId, member: Member) -> Result<()> {
         membership::add_learner(self.inner.groups(), node, member).await
@@ -239,6 +258,7 @@ impl Node {
         let log = self.inner.log.stats();
         let cache = self.inner.shared.rows.stats();
         let counters = &self.inner.counters;
+        let (scrub_errors, scrub_finished_ms) = self.inner.scrubs.counters();
         NodeMetrics {
             commands: counters.commands.load(Ordering::Relaxed),
             entries: counters.entries.load(Ordering::Relaxed),
@@ -247,6 +267,8 @@ impl Node {
             cache_hits: cache.hits,
             cache_misses: cache.misses,
             repairs: self.inner.repairs.done(),
+            scrub_errors,
+            scrub_finished_ms,
         }
     }
 

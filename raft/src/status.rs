@@ -108,6 +108,10 @@ pub struct NodeMetrics {
     pub cache_misses: u64,
     /// Damaged states replaced by a peer's.
     pub repairs: u64,
+    /// Damaged places that scrubs of this disk have found, over all starts.
+    pub scrub_errors: u64,
+    /// When the last whole scrub ended, milliseconds since 1970, also before this start.
+    pub scrub_finished_ms: Option<u64>,
 }
 
 impl GroupStatus {

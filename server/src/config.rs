@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use engine::ids::NodeId;
-use engine_raft::Timings;
+use engine_raft::{ScrubPlan, Timings};
 
 use crate::admission::AdmissionLimits;
 
@@ -41,6 +42,8 @@ pub struct ServerConfig {
     pub options: engine::Options,
     /// Heartbeats and elections.
     pub timings: Timings,
+    /// When the node looks at everything on its disk, and how fast.
+    pub scrub: ScrubPlan,
     /// How much the node works at.
     pub admission: AdmissionLimits,
 }
@@ -99,7 +102,23 @@ pub struct NodeArgs {
     /// builds with the feature 'sled'
     #[arg(long, value_name = "lsm|sled")]
     pub store: Option<engine::StoreKind>,
+
+    /// Hours between two scrubs, in which the node reads and checks all its files; 0 for none but
+    /// those that are asked for
+    #[arg(long, value_name = "HOURS", default_value_t = SCRUB_EVERY_HOURS,
+        value_parser = clap::value_parser!(u32).range(..=SCRUB_EVERY_HOURS_MAX))]
+    pub scrub_every_hours: u32,
+
+    /// Most bytes that a scrub reads in a second; 0 is no limit
+    #[arg(long, value_name = "BYTES", default_value_t = ScrubPlan::default().bytes_per_second)]
+    pub scrub_bytes_per_second: u64,
 }
+
+/// Seven days.
+const SCRUB_EVERY_HOURS: u32 = 7 * 24;
+
+/// Ten years: whoever wants fewer says 0.
+const SCRUB_EVERY_HOURS_MAX: i64 = 10 * 366 * 24;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -188,6 +207,11 @@ impl NodeArgs {
             cluster: self.cluster,
             options,
             timings: Timings::default(),
+            scrub: ScrubPlan {
+                every: (self.scrub_every_hours > 0)
+                    .then(|| Duration::from_hours(self.scrub_every_hours.into())),
+                bytes_per_second: self.scrub_bytes_per_second,
+            },
             admission: AdmissionLimits::default(),
         })
     }

@@ -12,6 +12,7 @@ use engine_proto::v1::commit_server::CommitServer;
 use engine_proto::v1::keyspaces_server::KeyspacesServer;
 use engine_proto::v1::kv_server::KvServer;
 use engine_proto::v1::log_server::LogServer;
+use engine_proto::v1::maintenance_server::MaintenanceServer;
 use engine_proto::v1::topics_server::TopicsServer;
 use engine_proto::v1::watch_server::WatchServer;
 use engine_raft::Joining;
@@ -27,8 +28,8 @@ use crate::config::ServerConfig;
 use crate::port::Port;
 use crate::server::{found, listen, opened};
 use crate::service::{
-    ClusterService, CommitService, Desk, KeyspacesService, KvService, LogService, TopicsService,
-    WatchService,
+    ClusterService, CommitService, Desk, KeyspacesService, KvService, LogService,
+    MaintenanceService, TopicsService, WatchService,
 };
 
 /// The client port, served from the moment when somebody may have to ask what keeps the node.
@@ -98,6 +99,9 @@ pub(crate) async fn join(
     health.set_serving::<LogServer<LogService>>().await;
     health.set_serving::<WatchServer<WatchService>>().await;
     health.set_serving::<ClusterServer<ClusterService>>().await;
+    health
+        .set_serving::<MaintenanceServer<MaintenanceService>>()
+        .await;
     Ok(front.served())
 }
 
@@ -135,6 +139,10 @@ pub(crate) fn client_routes(desk: &Desk) -> anyhow::Result<(Routes, HealthReport
         .add_service(
             ClusterServer::new(ClusterService(desk.clone()))
                 .max_decoding_message_size(REQUEST_BYTES_MAX),
+        )
+        .add_service(
+            MaintenanceServer::new(MaintenanceService::new(desk.clone()))
+                .max_decoding_message_size(REQUEST_BYTES_MAX),
         );
     Ok((routes.routes(), health))
 }
@@ -149,6 +157,7 @@ fn reflection() -> Result<ServerReflectionServer<impl ServerReflection>, Reflect
         LogServer::<LogService>::NAME,
         WatchServer::<WatchService>::NAME,
         ClusterServer::<ClusterService>::NAME,
+        MaintenanceServer::<MaintenanceService>::NAME,
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",
     ]

@@ -8,11 +8,11 @@ use engine::query::{
     BatchAnswer, ChangesPage, FetchAnswer, FetchRequest, GetAnswer, MembersPage, MembersRequest,
     ScanPage, ScanRequest, TopicView, WatchPage, WatchPosition,
 };
-use engine::replica::{Replica, Watch};
+use engine::replica::{KeyspaceHash, Replica, Watch};
 use engine::store::RowKind;
 
 use crate::error::{Absent, Error, Range};
-use crate::wire::{BatchRead, ChangesRead, CountRead, GetRead, MemberRead, WatchRead};
+use crate::wire::{BatchRead, ChangesRead, CountRead, GetRead, HashRead, MemberRead, WatchRead};
 
 /// Reads one row.
 pub(crate) fn get(replica: &Replica, read: &GetRead) -> Result<GetAnswer, Error> {
@@ -61,6 +61,18 @@ pub(crate) fn member(
     replica
         .member(&read.row, &read.member, read.at)
         .map_err(|error| of_members(replica, &read.row, read.at, error))
+}
+
+/// Hashes keyspaces, as long as `goes_on` says so.
+pub(crate) fn hash(
+    replica: &Replica,
+    read: &HashRead,
+    goes_on: &dyn Fn() -> bool,
+) -> Result<(Vec<KeyspaceHash>, Revision), Error> {
+    let keyspace = read.keyspace.as_deref();
+    replica
+        .hash(keyspace, read.at, goes_on)
+        .map_err(|error| of_rows(replica, keyspace.unwrap_or_default(), read.at, error))
 }
 
 /// Reads messages.

@@ -262,6 +262,7 @@ async fn open(bound: &Bound, config: &ServerConfig, world: World) -> anyhow::Res
         groups: vec![GroupId(0)],
         timings: config.timings.clone(),
         options: config.options.clone(),
+        scrub: config.scrub,
         env: world.env,
         dialer: world.dialer,
     })

@@ -7,7 +7,7 @@ use engine_client::{Member, NodeAnswer, RepairStatus};
 use serde::Serialize;
 
 use crate::args::ClusterCommand;
-use crate::command::Context;
+use crate::command::{Context, verify};
 use crate::dev::ready::first_group;
 use crate::exit_code::ExitCode;
 use crate::failure::Result;
@@ -23,6 +23,7 @@ pub(crate) async fn run(command: ClusterCommand, context: &Context) -> Result<Ex
             context.output.report(&status)?;
             return Ok(ExitCode::Done);
         }
+        ClusterCommand::Verify => return verify::run(&client, context).await,
         ClusterCommand::AddLearner { node, peer, client } => {
             cluster.add_learner(node, peer, client).await?;
             Changed::new(node, "is a learner; promote it when it has caught up")
@@ -103,6 +104,8 @@ struct NodeShown {
     disk_free_bytes: Option<u64>,
     disk_total_bytes: Option<u64>,
     repairs: Vec<RepairShown>,
+    scrub_errors_total: Option<u64>,
+    scrub_finished_ms: Option<u64>,
 }
 
 /// A state that was found damaged.
@@ -192,6 +195,8 @@ impl NodeShown {
                 let repairs = status.repairs.iter().cloned();
                 repairs.map(RepairShown::new).collect()
             }),
+            scrub_errors_total: metrics.map(|metrics| metrics.scrub_errors_total),
+            scrub_finished_ms: metrics.and_then(|metrics| metrics.scrub_finished_ms),
         }
     }
 

@@ -6,7 +6,7 @@ use engine_client::{
 use serde::Serialize;
 
 use crate::args::{ConditionArgs, KvCommand, ReadArgs, ScanArgs};
-use crate::command::{Context, import, input, typed, watch};
+use crate::command::{Context, checksum, import, input, typed, watch};
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, Result};
 use crate::output::{Report, lines, table, write_line};
@@ -93,11 +93,9 @@ async fn ask(command: KvCommand, client: Client, context: &Context) -> Result<Ex
         }
         KvCommand::Count { at, prefix, read } => {
             let counted = kv.count(at.keyspace, prefix, options(read)).await?;
-            output.report(&Counted {
-                count: counted.count,
-                revision: counted.revision,
-            })?;
+            output.report(&Counted::new(&counted))?;
         }
+        KvCommand::Checksum { at, read } => checksum::run(at, read, &client, context).await?,
         KvCommand::Scan(args) => scan(args, &client, context).await?,
         KvCommand::Watch(args) => return watch::run(args, &client, context).await,
         KvCommand::Typed(command) => return typed::run(command, &client, context).await,
@@ -254,6 +252,15 @@ impl Report for RangeRemoved {
 struct Counted {
     count: u64,
     revision: u64,
+}
+
+impl Counted {
+    fn new(counted: &engine_client::Counted) -> Self {
+        Self {
+            count: counted.count,
+            revision: counted.revision,
+        }
+    }
 }
 
 impl Report for Counted {

@@ -1,6 +1,7 @@
 //! The commands: each takes its arguments, asks the cluster, and reports.
 
 mod changes;
+mod checksum;
 mod cluster;
 mod commit;
 mod dev;
@@ -10,8 +11,10 @@ mod inspect;
 mod keyspace;
 mod kv;
 mod node;
+mod scrub;
 mod topic;
 mod typed;
+mod verify;
 mod watch;
 
 use std::future::Future;
@@ -47,7 +50,7 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<ExitCode> {
             Command::Changes(args) => changes::list(args, &context).await,
             Command::Explain(args) => changes::explain(args, &context).await,
             Command::Cluster(command) => cluster::run(command, &context).await,
-            Command::Node(command) => node::run(command).await,
+            Command::Node(command) => node::run(command, &context).await,
             Command::Dev(command) => dev::run(command, &context).await,
             Command::Inspect(command) => inspect::run(command, context.output),
         }

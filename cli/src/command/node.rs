@@ -1,4 +1,4 @@
-//! `node run`: one node in this process.
+//! `node run`: one node in this process. `node scrub`: see `scrub`.
 
 use std::io::Read as _;
 
@@ -6,18 +6,26 @@ use engine_server::NodeArgs;
 use tokio::sync::oneshot;
 
 use crate::args::NodeCommand;
+use crate::command::{Context, scrub};
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, Result};
 
-pub(crate) async fn run(command: NodeCommand) -> Result<ExitCode> {
-    let NodeCommand::Run {
-        node,
-        exit_with_parent,
-    } = command;
-    serve(*node, exit_with_parent)
-        .await
-        .map_err(|error| Failure::new(ExitCode::Failed, format!("{error:#}")))?;
-    Ok(ExitCode::Done)
+pub(crate) async fn run(command: NodeCommand, context: &Context) -> Result<ExitCode> {
+    match command {
+        NodeCommand::Run {
+            node,
+            exit_with_parent,
+        } => {
+            serve(*node, exit_with_parent)
+                .await
+                .map_err(|error| Failure::new(ExitCode::Failed, format!("{error:#}")))?;
+            Ok(ExitCode::Done)
+        }
+        NodeCommand::Scrub {
+            node,
+            bytes_per_second,
+        } => scrub::run(node, bytes_per_second, context).await,
+    }
 }
 
 async fn serve(node: NodeArgs, exit_with_parent: bool) -> anyhow::Result<()> {

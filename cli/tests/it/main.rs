@@ -4,6 +4,7 @@ mod cluster;
 mod failures;
 mod inspect;
 mod lifecycle;
+mod maintenance;
 mod membership;
 mod messages;
 mod rows;

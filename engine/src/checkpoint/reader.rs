@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::CheckpointView;
-use super::check::Check;
+use super::check::{Check, First};
 use super::chunk::{Chunk, DATA_BYTES_MAX, FileHead, FileKind};
 use crate::env::vfs::OpenMode;
 use crate::env::{File, Vfs};
@@ -122,13 +122,15 @@ impl CheckpointReader {
     /// # Errors
     /// `Corrupt` names the first damage; `Io` from the disk.
     pub(crate) fn check(&self) -> Result<()> {
-        let mut check = Check::new(&self.vfs);
+        let mut first = First::default();
+        let mut hear = |damage| first.hear(damage);
+        let mut check = Check::new(&self.vfs, &mut hear);
         for (_, source) in &self.files {
             if let Source::Disk(path) = source {
                 check.file(path)?;
             }
         }
-        check.end()
+        first.end()
     }
 
     /// The next chunk, at most 256 KiB of data; `None` after the last.

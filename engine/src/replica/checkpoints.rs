@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::digests::Digests;
 use super::rooms::{Rooms, rooms_name};
 use super::{Catalog, Replica, Writer, tell};
 use crate::checkpoint::{CheckpointReader, CheckpointView, CheckpointWriter};
@@ -95,6 +96,7 @@ impl Replica {
         inner.feed.jump(state.revision);
         let (applied, revision) = (state.applied, state.revision);
         *writer = Writer {
+            digests: Digests::of(&state),
             state,
             uncovered_bytes: 0,
         };

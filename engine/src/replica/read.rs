@@ -375,7 +375,7 @@ impl Replica {
 
     /// The rooms to read from, the revision to read at, and what time it is: at least that of the
     /// newest revision.
-    fn reading(&self, at: Option<Revision>) -> Result<(Arc<Rooms>, Revision, u64)> {
+    pub(super) fn reading(&self, at: Option<Revision>) -> Result<(Arc<Rooms>, Revision, u64)> {
         let rooms = self.inner.rooms.read().clone();
         let newest = self.revision();
         let revision = at.unwrap_or(newest);
@@ -389,7 +389,7 @@ impl Replica {
 
     /// Asked before a read and after it: a floor that rises meanwhile lets compaction drop what
     /// is being read.
-    fn check_floor(&self, revision: Revision) -> Result<()> {
+    pub(super) fn check_floor(&self, revision: Revision) -> Result<()> {
         let floor = Revision(self.inner.floor.load(Ordering::Acquire));
         if revision < floor {
             let context = format!("revision {revision} is compacted: the oldest is {floor}");

@@ -192,6 +192,25 @@ impl Front {
             .map_or(LogIndex(0), |state| state.synced)
     }
 
+    /// Everything before this place is synced for certain: the last synced entry of any group, or
+    /// the beginning of the newest segment.
+    pub(super) fn synced_place(&self) -> Place {
+        let newest = self.segments.last_key_value().map_or(0, |(seq, _)| *seq);
+        let begins = Place {
+            segment: newest,
+            offset: 0,
+        };
+        let groups = self.groups.values();
+        let synced = groups.filter_map(|state| state.index.slot(state.synced)?.place());
+        synced.fold(begins, |last, place| {
+            if (place.segment, place.offset) > (last.segment, last.offset) {
+                place
+            } else {
+                last
+            }
+        })
+    }
+
     pub(super) fn tail(&self) -> &Tail {
         &self.tail
     }

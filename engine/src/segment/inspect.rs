@@ -102,7 +102,7 @@ pub fn log(
     seen: &mut dyn FnMut(Seen<LogItem>),
 ) -> Result<LogView> {
     let failed = |e| Error::io(format!("open log {}", path.display()), e);
-    let (paths, alone) = match vfs.list(path) {
+    let (paths, alone): (Vec<_>, _) = match vfs.list(path) {
         Ok(names) => {
             let names = names.into_iter().map(|entry| entry.name);
             let names = names.filter(|name| number(name, ".seg").is_some());
@@ -111,9 +111,19 @@ pub fn log(
         Err(e) if e.kind() == std::io::ErrorKind::NotADirectory => (vec![path.to_owned()], true),
         Err(e) => return Err(failed(e)),
     };
+    segments(vfs, &paths, alone, seen)
+}
+
+/// Looks at segments in their order. `alone` says that there may be others before them.
+pub(super) fn segments(
+    vfs: &Arc<dyn Vfs>,
+    paths: &[PathBuf],
+    alone: bool,
+    seen: &mut dyn FnMut(Seen<LogItem>),
+) -> Result<LogView> {
     let mut look = Look::new(alone, seen);
     let mut found: Vec<Option<Found>> = Vec::new();
-    for path in &paths {
+    for path in paths {
         look.expect(path, found.last().and_then(Option::as_ref));
         found.push(look.open(vfs.as_ref(), path)?);
     }

@@ -23,7 +23,7 @@ use crate::{Error, Result};
 /// queued is answered [`Stopped`](crate::ErrorKind::Stopped) and not written.
 #[derive(Clone, Debug)]
 pub struct Log {
-    handle: Arc<Handle>,
+    pub(super) handle: Arc<Handle>,
 }
 
 /// What is known of one group's log.
@@ -290,8 +290,8 @@ impl Log {
 const HELP_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
 #[derive(Debug)]
-struct Handle {
-    shared: Arc<Shared>,
+pub(super) struct Handle {
+    pub(super) shared: Arc<Shared>,
     job: JobHandle,
     workers: Arc<dyn Workers>,
 }

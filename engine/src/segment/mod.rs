@@ -80,6 +80,8 @@ mod written;
 mod open;
 mod recovery;
 
+mod scrub;
+
 pub(crate) mod inspect;
 
 #[cfg(any(test, feature = "fuzzing"))]

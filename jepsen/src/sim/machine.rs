@@ -15,7 +15,7 @@ use engine::env::vfs::sim::SimVfs;
 use engine::env::workers::SteppedWorkers;
 use engine::env::{Env, Vfs};
 use engine::ids::{Boot, NodeId};
-use engine_raft::Node;
+use engine_raft::{Node, ScrubPlan};
 use engine_server::{AdmissionLimits, BootstrapMember, Bound, ServerConfig, World};
 use parking_lot::Mutex;
 
@@ -172,6 +172,7 @@ impl Machine {
             cluster: 1,
             options: self.swarm.options.clone(),
             timings: self.swarm.timings.clone(),
+            scrub: ScrubPlan::never(),
             admission: AdmissionLimits::default(),
         }
     }

@@ -6,6 +6,7 @@ mod a_frozen_leader_is_replaced;
 mod a_full_disk_refuses_writes_until_there_is_room;
 mod a_learner_is_sent_a_large_state_in_bounded_memory;
 mod a_minority_refuses_writes_and_serves_old_rows;
+mod a_scrub_finds_what_nobody_reads;
 mod a_seed_tells_one_story;
 mod every_acknowledged_write_survives_kills;
 mod kept_seeds_stay_good;

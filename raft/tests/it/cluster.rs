@@ -13,7 +13,7 @@ use engine::env::clock::OsClock;
 use engine::env::vfs::mem::MemVfs;
 use engine::env::vfs::sim::SimVfs;
 use engine::ids::{ClusterId, GroupId, NodeId};
-use engine_raft::{Error, Member, Node, NodeConfig, Timings};
+use engine_raft::{Error, Member, Node, NodeConfig, ScrubPlan, Timings};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -34,6 +34,7 @@ pub(crate) struct Setup {
     pub(crate) timings: Timings,
     /// Disks that the test spoils; a node without one has an endless one in memory.
     pub(crate) disks: BTreeMap<NodeId, SimVfs>,
+    pub(crate) scrub: ScrubPlan,
 }
 
 impl Default for Setup {
@@ -46,6 +47,7 @@ impl Default for Setup {
             },
             timings: patient(),
             disks: BTreeMap::new(),
+            scrub: ScrubPlan::never(),
         }
     }
 }
@@ -55,7 +57,7 @@ pub(crate) struct Place {
     pub(crate) id: NodeId,
     pub(crate) env: Env,
     pub(crate) address: SocketAddr,
-    setup: Setup,
+    pub(crate) setup: Setup,
 }
 
 /// A node at work.
@@ -110,6 +112,7 @@ impl Place {
             groups: self.setup.groups.clone(),
             timings: self.setup.timings.clone(),
             options: self.setup.options.clone(),
+            scrub: self.setup.scrub,
             env: self.env.clone(),
             dialer: engine_proto::Dialer::default(),
         }

@@ -10,3 +10,4 @@ mod membership;
 mod repair;
 mod restart;
 mod scripts;
+mod scrub;

@@ -23,7 +23,7 @@ use super::cluster::{Cluster, GROUP, PATIENCE, Place, Running, Setup, patient};
 const DIR: &str = "/node/group-0";
 
 /// Files of each kind, small, and a log that soon forgets.
-fn setup() -> Setup {
+pub(super) fn setup() -> Setup {
     Setup {
         options: Options {
             memtable_bytes: 16 * 1024,
@@ -67,7 +67,7 @@ fn commit(number: u64) -> engine::command::Command {
 }
 
 /// Writes numbers to whoever leads; all of them are acknowledged.
-async fn write(cluster: &Cluster, numbers: std::ops::Range<u64>) {
+pub(super) async fn write(cluster: &Cluster, numbers: std::ops::Range<u64>) {
     for number in numbers {
         let decide = async {
             loop {
@@ -84,7 +84,7 @@ async fn write(cluster: &Cluster, numbers: std::ops::Range<u64>) {
     }
 }
 
-async fn found(count: u64) -> Cluster {
+pub(super) async fn found(count: u64) -> Cluster {
     let cluster = Cluster::found(count, &setup()).await;
     let created = engine::command::Command::CreateTopic {
         name: "events".to_owned(),
@@ -142,7 +142,7 @@ fn damage(place: &Place, kind: &str) -> Vec<PathBuf> {
 }
 
 /// Changes a byte near the beginning of each file of this kind.
-fn damage_slightly(place: &Place, kind: &str) {
+pub(super) fn damage_slightly(place: &Place, kind: &str) {
     let mut names = Vec::new();
     files(place.env.vfs.as_ref(), Path::new(DIR), &mut names);
     names.retain(|name| name.extension().is_some_and(|here| here == kind));
@@ -152,7 +152,7 @@ fn damage_slightly(place: &Place, kind: &str) {
     }
 }
 
-fn open(place: &Place, name: &Path) -> Arc<dyn File> {
+pub(super) fn open(place: &Place, name: &Path) -> Arc<dyn File> {
     let file = place.env.vfs.open(name, OpenMode::ReadWrite);
     file.expect("the file is there")
 }
@@ -172,7 +172,7 @@ async fn begin(place: &Place) -> (Running, JoinHandle<Result<Node, Error>>) {
 }
 
 /// Waits until a node has stopped because of damage, and takes it out.
-async fn stopped_by_damage(cluster: &mut Cluster, id: NodeId) {
+pub(super) async fn stopped_by_damage(cluster: &mut Cluster, id: NodeId) {
     let mut failed = cluster.node(id).failed();
     let reason = timeout(PATIENCE, failed.wait_for(Option::is_some)).await;
     let reason = reason.expect("in time").expect("it is told").clone();
@@ -228,7 +228,7 @@ async fn repaired(cluster: &mut Cluster, id: NodeId) -> RepairStatus {
 }
 
 /// Waits until all running nodes have one state, and checks that it is complete.
-async fn agree(cluster: &Cluster, rows: usize, messages: usize) {
+pub(super) async fn agree(cluster: &Cluster, rows: usize, messages: usize) {
     for running in cluster.running.values() {
         let barrier = timeout(PATIENCE, running.node.read_barrier(GROUP)).await;
         barrier.expect("in time").expect("a majority runs");

@@ -83,6 +83,8 @@ pub(crate) fn status_response(
         rss_bytes: process.rss_bytes,
         stall_ms_max,
         repairs: metrics.repairs,
+        scrub_errors_total: metrics.scrub_errors,
+        scrub_finished_ms: metrics.scrub_finished_ms,
     };
     let disk = pb::DiskStatus {
         state: status.disk.state.to_string(),

@@ -63,6 +63,7 @@ pub(crate) fn request(data: &[u8]) {
         14 => read(data, super::promote),
         15 => read(data, super::remove),
         16 => read(data, super::transfer_leader),
+        17 => read(data, super::hash),
         _ => read(data, |request: &pb::ScanRequest| {
             let scan = super::scan(request)?.scan;
             assert!(scan.prefix.len() <= KEY_BYTES_MAX);

@@ -21,6 +21,7 @@ mod keyspaces;
 mod kv;
 mod limit;
 mod log;
+mod maintenance;
 mod members;
 mod op;
 mod topics;
@@ -48,6 +49,9 @@ pub(crate) use kv::{
 };
 pub(crate) use log::{
     commit_offset, commit_offset_response, fetch, fetch_response, produce, produce_response,
+};
+pub(crate) use maintenance::{
+    HashRead, ScrubFollowed, hash, hash_response, scrub_rate, scrub_response,
 };
 pub(crate) use members::{
     BatchRead, MemberRead, batch_get, batch_get_response, member, member_response, members,

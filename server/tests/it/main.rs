@@ -4,6 +4,7 @@ mod bad_input;
 mod exactly_once;
 mod forwarding;
 mod lifecycle;
+mod maintenance;
 mod overload;
 mod round_trips;
 mod site;

@@ -47,6 +47,7 @@ pub(crate) fn config(id: u64, dir: &std::path::Path) -> ServerConfig {
         cluster: 77,
         options: engine::Options::default(),
         timings: engine_raft::Timings::default(),
+        scrub: engine_raft::ScrubPlan::never(),
         admission: AdmissionLimits::default(),
     }
 }

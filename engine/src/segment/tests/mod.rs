@@ -6,6 +6,7 @@ mod damage;
 mod faults;
 mod model;
 mod properties;
+mod scrub;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
