@@ -1,10 +1,12 @@
 //! Who may come in: bounds on what one node works at, and on how long a request may take.
 //!
 //! Too much work is refused at once (`OVERLOADED`), so that what was let in is answered in time.
-//! A fetch that waits for messages does no work: it counts against a bound of its own.
+//! A fetch that waits for messages does no work: it counts against a bound of its own. So does a
+//! stream of pages, which holds some of them while its reader takes its time.
 //!
 //! # Invariants
-//! - Requests at work `<= requests_max`, their bytes `<= bytes_max`, waiting fetches `<= waits_max`.
+//! - Requests at work `<= requests_max`, their bytes `<= bytes_max`, waiting fetches `<= waits_max`,
+//!   streams of pages `<= scans_max`.
 //! - Every request has a deadline: the caller's `grpc-timeout`, or [`DEADLINE_DEFAULT`].
 
 use std::sync::Arc;
@@ -34,6 +36,9 @@ pub struct AdmissionLimits {
     pub bytes_max: u32,
     /// Most fetches that wait for messages.
     pub waits_max: usize,
+    /// Most streams of pages. Each holds up to three pages, which are 1 MiB as a rule and 3 MiB at
+    /// the most.
+    pub scans_max: usize,
 }
 
 impl Default for AdmissionLimits {
@@ -43,6 +48,7 @@ impl Default for AdmissionLimits {
             requests_max: 65_536,
             bytes_max: 256 * 1024 * 1024,
             waits_max: 65_536,
+            scans_max: 64,
         }
     }
 }
@@ -53,6 +59,7 @@ pub(crate) struct Admission {
     requests: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
     waits: Arc<Semaphore>,
+    scans: Arc<Semaphore>,
 }
 
 /// A request is at work until this is dropped.
@@ -71,6 +78,7 @@ impl Admission {
             requests: Arc::new(Semaphore::new(limits.requests_max)),
             bytes: Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))),
             waits: Arc::new(Semaphore::new(limits.waits_max)),
+            scans: Arc::new(Semaphore::new(limits.scans_max)),
         }
     }
 
@@ -94,6 +102,13 @@ impl Admission {
         Arc::clone(&self.waits)
             .try_acquire_owned()
             .map_err(|_| Error::Overloaded("waiting fetches"))
+    }
+
+    /// Lets a stream of pages begin, or refuses it at once.
+    pub(crate) fn stream(&self) -> Result<OwnedSemaphorePermit, Error> {
+        Arc::clone(&self.scans)
+            .try_acquire_owned()
+            .map_err(|_| Error::Overloaded("streams of pages"))
     }
 }
 
@@ -167,6 +182,7 @@ mod tests {
             requests_max: 2,
             bytes_max: 100,
             waits_max: 1,
+            scans_max: 0,
         });
         let first = admission.enter(60).expect("room for the first");
         assert!(matches!(admission.enter(60), Err(Error::Overloaded(_))));
@@ -180,5 +196,6 @@ mod tests {
         assert!(matches!(admission.wait(), Err(Error::Overloaded(_))));
         drop(waiting);
         let _again = admission.wait().expect("one may wait again");
+        assert!(matches!(admission.stream(), Err(Error::Overloaded(_))));
     }
 }

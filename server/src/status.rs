@@ -1,7 +1,7 @@
 //! Every error as a gRPC status: the only place that makes one.
 //!
 //! ```text
-//! status = code, sentence, ErrorInfo{ reason, domain "engine", metadata{ certainty, leader? } }
+//! status = code, sentence, ErrorInfo{ reason, domain "engine", metadata{ certainty, leader?, cursor? } }
 //! ```
 //! `certainty` answers the one question that a caller of a write has: `certain` means that
 //! nothing happened, `unknown` that it may have. A read is always certain.
@@ -91,6 +91,8 @@ struct Verdict {
     /// Whether a write may have happened all the same.
     unknown: bool,
     leader: Option<String>,
+    /// Where a walk over pages goes on.
+    cursor: Option<String>,
 }
 
 impl Verdict {
@@ -101,6 +103,7 @@ impl Verdict {
             message,
             unknown: false,
             leader: None,
+            cursor: None,
         }
     }
 
@@ -119,6 +122,9 @@ impl Verdict {
         let mut metadata = HashMap::from([("certainty".to_owned(), certainty.to_owned())]);
         if let Some(leader) = self.leader {
             metadata.insert("leader".to_owned(), leader);
+        }
+        if let Some(cursor) = self.cursor {
+            metadata.insert("cursor".to_owned(), cursor);
         }
         let details = ErrorDetails::with_error_info(self.reason, DOMAIN, metadata);
         Status::with_error_details(self.code, self.message, details)
@@ -179,10 +185,17 @@ fn absent(absent: &Absent) -> Verdict {
 
 fn out_of_range(range: Range) -> Verdict {
     let (reason, message) = match range {
-        Range::RevisionCompacted { asked, floor } => (
-            "REVISION_COMPACTED",
-            format!("revision {asked} is below {floor}, the oldest that is readable"),
-        ),
+        Range::RevisionCompacted {
+            asked,
+            floor,
+            cursor,
+        } => {
+            let message = format!("revision {asked} is below {floor}, the oldest that is readable");
+            return Verdict {
+                cursor,
+                ..Verdict::certain(Code::OutOfRange, "REVISION_COMPACTED", message)
+            };
+        }
         Range::RevisionInFuture { asked, newest } => (
             "REVISION_IN_FUTURE",
             format!("revision {asked} is above {newest}, the newest there is"),

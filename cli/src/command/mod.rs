@@ -3,6 +3,7 @@
 mod cluster;
 mod commit;
 mod dev;
+mod export;
 mod import;
 mod input;
 mod inspect;

@@ -7,4 +7,5 @@ mod lifecycle;
 mod membership;
 mod messages;
 mod rows;
+mod transfer;
 mod typed;

@@ -13,6 +13,7 @@ mod keyspaces;
 mod kv;
 mod log;
 mod pipeline;
+mod scan_stream;
 mod topics;
 
 pub(crate) use cluster::ClusterService;

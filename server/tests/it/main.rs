@@ -6,6 +6,7 @@ mod forwarding;
 mod lifecycle;
 mod overload;
 mod round_trips;
+mod scan_stream;
 mod site;
 mod streams;
 mod typed;
