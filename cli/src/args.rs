@@ -3,6 +3,7 @@
 mod commit;
 mod inspect;
 mod keyspace;
+mod transfer;
 mod typed;
 mod watch;
 
@@ -19,6 +20,7 @@ use crate::output::Format;
 pub(crate) use commit::CommitArgs;
 pub(crate) use inspect::{InspectCommand, LookArgs};
 pub(crate) use keyspace::{KeyspaceArgs, KeyspaceCommand};
+pub(crate) use transfer::{ExportArgs, ImportArgs, Layout, ScanArgs};
 pub(crate) use typed::{
     ExpiryArgs, HashCommand, MembersArgs, NumberArgs, SetCommand, TypedCommand,
 };
@@ -78,7 +80,7 @@ pub(crate) struct Common {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Rows: put, get, del, cas, count, scan, watch, import; numbers, sets and hashes
+    /// Rows: put, get, del, cas, count, scan, watch, import, export; numbers, sets and hashes
     #[command(subcommand)]
     Kv(KvCommand),
     /// Keyspaces: the named sets that rows live in
@@ -225,7 +227,8 @@ Examples:
 Examples:
   engine-cli kv scan --keyspace packages --prefix lib --limit 20
   engine-cli kv scan --keyspace packages --keys-only --reverse
-  engine-cli kv scan --keyspace packages --cursor CURSOR     the next page, as of the same moment")]
+  engine-cli kv scan --keyspace packages --cursor CURSOR     the next page, as of the same moment
+  engine-cli kv scan --keyspace packages --all --output json          all rows, one on a line")]
     Scan(ScanArgs),
 
     /// Print the changes of rows as they happen, over lost connections and failovers, until Ctrl-C
@@ -255,46 +258,33 @@ Examples:
     #[command(flatten)]
     Typed(TypedCommand),
 
-    /// Store each line of a JSON Lines file as a row
+    /// Store the lines of a file as rows: records, or what 'kv export' wrote
     #[command(after_help = "\
-The key is a field of the record; the value is the whole line. The keyspace is made if it is
-missing. Rows that are there already are overwritten, so a broken import can be run again.
+With --key each line is a record: the key is a field of it, the value is the whole line (JSON
+Lines), or a JSON object of all its columns (CSV). Without --key the file is one of 'kv export',
+and rows are what they were: values, sets and hashes, with their ends.
+
+The keyspace is made if it is missing. Rows that are there already are overwritten, members are
+added to sets and hashes, so a broken import can be run again. A record has at most 1 MiB and 64
+levels; the first bad line ends the import, unless --skip-bad is given.
 
 Examples:
   engine-cli kv import --keyspace packages --key name packages.jsonl.gz
+  engine-cli kv import --keyspace prices --key sku prices.csv
+  engine-cli kv import --keyspace orders orders.jsonl.zst
   zcat packages.jsonl.gz | engine-cli kv import --keyspace packages --key name -")]
-    Import {
-        /// A file with one JSON object per line, plain or gzip; '-' is stdin
-        file: PathBuf,
-        /// The field that holds the key: a text or a number
-        #[arg(long, value_name = "FIELD")]
-        key: String,
-        #[command(flatten)]
-        at: InKeyspace,
-    },
-}
+    Import(ImportArgs),
 
-#[derive(Args, Debug)]
-pub(crate) struct ScanArgs {
-    #[command(flatten)]
-    pub(crate) at: InKeyspace,
-    /// Only keys that begin with this
-    #[arg(long, default_value = "")]
-    pub(crate) prefix: String,
-    /// Most rows of the page; 0 for the most that fit (10,000 rows, 2 MiB)
-    #[arg(long, default_value_t = 100)]
-    pub(crate) limit: u32,
-    /// Continue after the page that printed this cursor
-    #[arg(long, default_value = "", conflicts_with = "revision")]
-    pub(crate) cursor: String,
-    /// From the last key to the first
-    #[arg(long)]
-    pub(crate) reverse: bool,
-    /// Leave values out
-    #[arg(long)]
-    pub(crate) keys_only: bool,
-    #[command(flatten)]
-    pub(crate) read: ReadArgs,
+    /// Write all rows, or those below a prefix, to a file or stdout, as of one moment
+    #[command(after_help = "\
+The file appears when it is whole. Versions and revisions are not written. In a pipe, let the
+shell tell of a failed export: 'set -o pipefail'.
+
+Examples:
+  engine-cli kv export --keyspace orders --file orders.jsonl.zst
+  engine-cli kv export --keyspace orders --prefix 2026/ --file orders.csv
+  engine-cli kv export --keyspace orders | engine-cli kv import --keyspace copy -")]
+    Export(ExportArgs),
 }
 
 /// What must be true of the row

@@ -77,9 +77,12 @@ impl Failure {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
+        let go_on = error.cursor.as_ref().map(|cursor| {
+            format!("go on behind it as of another moment with --cursor {cursor}, or begin again")
+        });
         Self {
             code: code(&error),
-            hint: hint(&error),
+            hint: go_on.or_else(|| hint(&error)),
             message: error.to_string(),
             reason: Some(error.reason),
         }

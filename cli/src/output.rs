@@ -114,7 +114,7 @@ fn complain(text: &str) {
 }
 
 /// Whoever reads us has enough, as `head` does: no failure, but no point in going on either.
-fn ended(error: io::Error) -> Result<()> {
+pub(crate) fn ended(error: io::Error) -> Result<()> {
     if error.kind() == io::ErrorKind::BrokenPipe {
         std::process::exit(0);
     }

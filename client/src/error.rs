@@ -84,6 +84,8 @@ pub struct Error {
     pub message: String,
     /// The leader's client address, if the failure named it.
     pub leader: Option<String>,
+    /// Where a scan goes on whose revision is kept no longer, at a newer one.
+    pub cursor: Option<String>,
     certainty: Certainty,
     source: Option<Box<Status>>,
 }
@@ -197,6 +199,7 @@ impl Error {
                 .get("leader")
                 .filter(|leader| !leader.is_empty())
                 .cloned(),
+            cursor: metadata.get("cursor").cloned(),
             certainty,
             source: None,
         }
@@ -235,6 +238,7 @@ impl Error {
             reason: reason.to_owned(),
             message,
             leader: None,
+            cursor: None,
             certainty: Certainty::Certain,
             source: None,
         }

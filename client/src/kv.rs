@@ -184,17 +184,7 @@ impl Kv {
     /// As for [`get_with`](Self::get_with); `CURSOR_INVALID`.
     pub async fn scan(&self, scan: Scan) -> Result<Page> {
         let local = scan.read.local;
-        let request = pb::ScanRequest {
-            keyspace: scan.keyspace,
-            prefix: scan.prefix,
-            limit: scan.limit,
-            cursor: scan.cursor,
-            revision: scan.read.revision,
-            reverse: scan.reverse,
-            keys_only: scan.keys_only,
-            consistency: consistency(local),
-            group: 0,
-        };
+        let request = scan.wire();
         let answer = self
             .calls
             .call(Kind::read(local), |attempt| {

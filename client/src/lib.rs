@@ -19,16 +19,11 @@
 //! let row = kv.get("orders", "order-17").await?.expect("it was put just now");
 //! assert_eq!(row.mod_revision, written.revision);
 //!
-//! // All rows under a prefix, a page at a time, as of one moment.
-//! let mut scan = Scan::new("orders").prefix("order-").limit(100);
-//! loop {
-//!     let page = kv.scan(scan.clone()).await?;
+//! // All rows under a prefix, however many, as of one moment. `Kv::scan` answers a single page.
+//! let mut pages = kv.scan_stream(Scan::new("orders").prefix("order-"));
+//! while let Some(page) = pages.next().await? {
 //!     for row in &page.rows {
 //!         println!("{} bytes", row.value.len());
-//!     }
-//!     match page.next_cursor {
-//!         Some(cursor) => scan = scan.cursor(cursor),
-//!         None => break,
 //!     }
 //! }
 //!
@@ -76,6 +71,7 @@ mod log;
 mod maintenance;
 mod pipeline;
 mod retry;
+mod scan_stream;
 mod session;
 mod topics;
 mod typed;
@@ -100,6 +96,7 @@ pub use maintenance::{
     Hashed, HashedNode, KeyspaceHash, Maintenance, ScrubFind, ScrubProgress, Scrubbing,
 };
 pub use pipeline::{Pending, Pipeline, PipelineOptions};
+pub use scan_stream::ScanStream;
 pub use tonic::Code;
 pub use topics::{ConsumerGroup, Partition, PartitionProgress, Topic, Topics};
 pub use typed::{MembersChanged, MembersPage, MembersScan, NumberChange};

@@ -1,10 +1,12 @@
 //! Who may come in: bounds on what one node works at, and on how long a request may take.
 //!
 //! Too much work is refused at once (`OVERLOADED`), so that what was let in is answered in time.
-//! A fetch that waits for messages does no work: it counts against a bound of its own.
+//! A fetch that waits for messages does no work: it counts against a bound of its own. So does a
+//! stream of pages, which holds some of them while its reader takes its time.
 //!
 //! # Invariants
-//! - Requests at work `<= requests_max`, their bytes `<= bytes_max`, waiting fetches `<= waits_max`.
+//! - Requests at work `<= requests_max`, their bytes `<= bytes_max`, waiting fetches `<= waits_max`,
+//!   streams of pages `<= scans_max`.
 //! - Every request has a deadline: the caller's `grpc-timeout`, or [`DEADLINE_DEFAULT`].
 
 use std::sync::Arc;
@@ -36,6 +38,9 @@ pub struct AdmissionLimits {
     pub waits_max: usize,
     /// How long a watcher may take no message before it is cut off.
     pub stalled_max: Duration,
+    /// Most streams of pages. Each holds up to three pages, which are 1 MiB as a rule and 3 MiB at
+    /// the most.
+    pub scans_max: usize,
 }
 
 impl Default for AdmissionLimits {
@@ -46,6 +51,7 @@ impl Default for AdmissionLimits {
             bytes_max: 256 * 1024 * 1024,
             waits_max: 65_536,
             stalled_max: Duration::from_secs(30),
+            scans_max: 64,
         }
     }
 }
@@ -57,6 +63,7 @@ pub(crate) struct Admission {
     bytes: Arc<Semaphore>,
     waits: Arc<Semaphore>,
     stalled_max: Duration,
+    scans: Arc<Semaphore>,
 }
 
 /// A request is at work until this is dropped.
@@ -76,6 +83,7 @@ impl Admission {
             bytes: Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))),
             waits: Arc::new(Semaphore::new(limits.waits_max)),
             stalled_max: limits.stalled_max,
+            scans: Arc::new(Semaphore::new(limits.scans_max)),
         }
     }
 
@@ -104,6 +112,13 @@ impl Admission {
         Arc::clone(&self.waits)
             .try_acquire_owned()
             .map_err(|_| Error::Overloaded("waiting fetches and watches"))
+    }
+
+    /// Lets a stream of pages begin, or refuses it at once.
+    pub(crate) fn stream(&self) -> Result<OwnedSemaphorePermit, Error> {
+        Arc::clone(&self.scans)
+            .try_acquire_owned()
+            .map_err(|_| Error::Overloaded("streams of pages"))
     }
 }
 
@@ -191,5 +206,6 @@ mod tests {
         assert!(matches!(admission.wait(), Err(Error::Overloaded(_))));
         drop(waiting);
         let _again = admission.wait().expect("one may wait again");
+        assert!(matches!(admission.stream(), Err(Error::Overloaded(_))));
     }
 }

@@ -53,7 +53,7 @@ pub(crate) enum Absent {
 }
 
 /// What lies outside of what is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Range {
     /// Older than the floor.
     RevisionCompacted {
@@ -61,6 +61,8 @@ pub(crate) enum Range {
         asked: Revision,
         /// The oldest readable.
         floor: Revision,
+        /// Where a walk over pages goes on, at a newer revision.
+        cursor: Option<String>,
     },
     /// Newer than the newest.
     RevisionInFuture {

@@ -172,6 +172,7 @@ fn of_rows(replica: &Replica, keyspace: &str, at: Option<Revision>, error: engin
                 Range::RevisionCompacted {
                     asked,
                     floor: view.floor,
+                    cursor: None,
                 }
             } else {
                 Range::RevisionInFuture {

@@ -1,7 +1,8 @@
 //! Every error as a gRPC status: the only place that makes one.
 //!
 //! ```text
-//! status = code, sentence, ErrorInfo{ reason, domain "engine", metadata{ certainty, leader?, resume_revision? } }
+//! status = code, sentence, ErrorInfo{ reason, domain "engine",
+//!          metadata{ certainty, leader?, cursor?, resume_revision? } }
 //! ```
 //! `certainty` answers the one question that a caller of a write has: `certain` means that
 //! nothing happened, `unknown` that it may have. A read is always certain.
@@ -102,6 +103,8 @@ struct Verdict {
     leader: Option<String>,
     /// Where a watch goes on.
     resume: Option<Revision>,
+    /// Where a walk over pages goes on.
+    cursor: Option<String>,
 }
 
 impl Verdict {
@@ -113,6 +116,7 @@ impl Verdict {
             unknown: false,
             leader: None,
             resume: None,
+            cursor: None,
         }
     }
 
@@ -134,6 +138,9 @@ impl Verdict {
         }
         if let Some(resume) = self.resume {
             metadata.insert("resume_revision".to_owned(), resume.to_string());
+        }
+        if let Some(cursor) = self.cursor {
+            metadata.insert("cursor".to_owned(), cursor);
         }
         let details = ErrorDetails::with_error_info(self.reason, DOMAIN, metadata);
         Status::with_error_details(self.code, self.message, details)
@@ -194,10 +201,17 @@ fn absent(absent: &Absent) -> Verdict {
 
 fn out_of_range(range: Range) -> Verdict {
     let (reason, message) = match range {
-        Range::RevisionCompacted { asked, floor } => (
-            "REVISION_COMPACTED",
-            format!("revision {asked} is below {floor}, the oldest that is readable"),
-        ),
+        Range::RevisionCompacted {
+            asked,
+            floor,
+            cursor,
+        } => {
+            let message = format!("revision {asked} is below {floor}, the oldest that is readable");
+            return Verdict {
+                cursor,
+                ..Verdict::certain(Code::OutOfRange, "REVISION_COMPACTED", message)
+            };
+        }
         Range::RevisionInFuture { asked, newest } => (
             "REVISION_IN_FUTURE",
             format!("revision {asked} is above {newest}, the newest there is"),

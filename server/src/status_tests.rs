@@ -121,6 +121,7 @@ fn the_table_of_reads_and_the_door() {
             Error::OutOfRange(Range::RevisionCompacted {
                 asked: Revision(1),
                 floor: Revision(2),
+                cursor: None,
             }),
             "OutOfRange REVISION_COMPACTED certain",
         ),

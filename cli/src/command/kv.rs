@@ -6,19 +6,22 @@ use engine_client::{
 use serde::Serialize;
 
 use crate::args::{ConditionArgs, KvCommand, ReadArgs, ScanArgs};
-use crate::command::{Context, checksum, import, input, typed, watch};
+use crate::command::{Context, checksum, export, import, input, typed, watch};
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, Result};
 use crate::output::{Report, lines, table, write_line};
 use crate::text::{Text, thousands};
 
 pub(crate) async fn run(command: KvCommand, context: &Context) -> Result<ExitCode> {
-    if let KvCommand::Import { file, key, at } = command {
-        return import::run(file, key, at.keyspace, context).await;
+    match command {
+        KvCommand::Import(args) => import::run(args, context).await,
+        KvCommand::Export(args) => export::run(args, context).await,
+        command => {
+            context
+                .with_client(|client| ask(command, client, context))
+                .await
+        }
     }
-    context
-        .with_client(|client| ask(command, client, context))
-        .await
 }
 
 async fn ask(command: KvCommand, client: Client, context: &Context) -> Result<ExitCode> {
@@ -99,9 +102,8 @@ async fn ask(command: KvCommand, client: Client, context: &Context) -> Result<Ex
         KvCommand::Scan(args) => scan(args, &client, context).await?,
         KvCommand::Watch(args) => return watch::run(args, &client, context).await,
         KvCommand::Typed(command) => return typed::run(command, &client, context).await,
-        KvCommand::Import { file, key, at } => {
-            return import::run(file, key, at.keyspace, context).await;
-        }
+        KvCommand::Import(args) => return import::run(args, context).await,
+        KvCommand::Export(args) => return export::run(args, context).await,
     }
     Ok(ExitCode::Done)
 }
@@ -121,24 +123,47 @@ fn compared(answer: Guarded<engine_client::Written>, context: &Context) -> Resul
 }
 
 async fn scan(args: ScanArgs, client: &Client, context: &Context) -> Result<()> {
-    let page = client
-        .kv()
-        .scan(Scan {
-            keyspace: args.at.keyspace,
-            prefix: args.prefix.into(),
-            limit: args.limit,
-            cursor: args.cursor,
-            reverse: args.reverse,
-            keys_only: args.keys_only,
-            read: options(args.read),
-        })
-        .await?;
+    let scan = Scan {
+        keyspace: args.at.keyspace,
+        prefix: args.prefix.into(),
+        limit: if args.all { 0 } else { args.limit },
+        cursor: args.cursor,
+        reverse: args.reverse,
+        keys_only: args.keys_only,
+        read: options(args.read),
+    };
+    if args.all {
+        return scan_all(scan, client, context).await;
+    }
+    let page = client.kv().scan(scan).await?;
     context.output.report(&Page {
         rows: page.rows.into_iter().map(RowShown::new).collect(),
         next_cursor: page.next_cursor,
         revision: page.revision,
         keys_only: args.keys_only,
     })
+}
+
+/// Prints pages as they come, and keeps none.
+async fn scan_all(scan: Scan, client: &Client, context: &Context) -> Result<()> {
+    let keys_only = scan.keys_only;
+    let mut pages = client.kv().scan_stream(scan);
+    while let Some(page) = pages.next().await? {
+        let rows = page.rows.into_iter().map(RowShown::new);
+        if context.output.is_json() {
+            for row in rows {
+                context.output.report(&row)?;
+            }
+        } else {
+            context.output.report(&Page {
+                rows: rows.collect(),
+                next_cursor: page.next_cursor,
+                revision: page.revision,
+                keys_only,
+            })?;
+        }
+    }
+    Ok(())
 }
 
 /// Tells that a guard did not hold: an answer, with an exit code of its own.
@@ -334,6 +359,12 @@ impl RowShown {
             (Some(kind), Some(members)) => format!("{kind} of {}", thousands(members)),
             _ => self.value.to_string(),
         }
+    }
+}
+
+impl Report for RowShown {
+    fn human(&self) -> String {
+        self.key.to_string()
     }
 }
 

@@ -5,6 +5,7 @@ mod checksum;
 mod cluster;
 mod commit;
 mod dev;
+mod export;
 mod import;
 mod input;
 mod inspect;

@@ -8,5 +8,6 @@ mod maintenance;
 mod membership;
 mod messages;
 mod rows;
+mod transfer;
 mod typed;
 mod watching;

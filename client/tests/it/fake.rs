@@ -62,6 +62,8 @@ pub(crate) struct Seen {
     pub(crate) sessions: u64,
     pub(crate) closed: Vec<u64>,
     pub(crate) grpc_timeouts: Vec<String>,
+    /// Where streams of pages were to begin.
+    pub(crate) cursors: Vec<String>,
     outcomes: BTreeMap<(u64, u64), u64>,
     revision: u64,
 }
@@ -216,6 +218,23 @@ fn header(revision: u64) -> pb::ResponseHeader {
     }
 }
 
+/// Rows `at` and the one behind it.
+fn page(at: u64) -> pb::ScanResponse {
+    let row = |at: u64| pb::Row {
+        key: at.to_string().into(),
+        ..pb::Row::default()
+    };
+    pb::ScanResponse {
+        header: Some(header(1)),
+        rows: vec![row(at), row(at + 1)],
+        next_cursor: if at == 8 {
+            String::new()
+        } else {
+            (at + 2).to_string()
+        },
+    }
+}
+
 fn unused<T>() -> Result<Response<T>, Status> {
     Err(Status::unimplemented("not part of these tests"))
 }
@@ -321,6 +340,7 @@ impl Commit for Node {
 #[tonic::async_trait]
 impl Kv for Node {
     type GetPipelineStream = Answers<pb::GetPipelineResponse>;
+    type ScanStreamStream = Answers<pb::ScanResponse>;
 
     async fn get(
         &self,
@@ -370,6 +390,33 @@ impl Kv for Node {
         _: Request<pb::ScanRequest>,
     ) -> Result<Response<pb::ScanResponse>, Status> {
         unused()
+    }
+
+    /// Ten rows in pages of two; `DoAndHang` ends the stream behind the first page without a
+    /// status, `DoAndBreak` with one that has no details.
+    async fn scan_stream(
+        &self,
+        request: Request<pb::ScanRequest>,
+    ) -> Result<Response<Self::ScanStreamStream>, Status> {
+        let request = request.into_inner();
+        self.state.seen.lock().cursors.push(request.cursor.clone());
+        let step = self.state.reads.lock().pop_front();
+        let first = request.cursor.parse().unwrap_or(0_u64);
+        let mut pages: Vec<_> = (first..10).step_by(2).map(|at| Ok(page(at))).collect();
+        match step {
+            None => {}
+            Some(Step::Fail {
+                reason,
+                certain,
+                leader,
+            }) => return Err(failure(reason, certain, leader)),
+            Some(Step::DoAndHang) => pages.truncate(1),
+            Some(Step::DoAndBreak) => {
+                pages.truncate(1);
+                pages.push(Err(Status::unavailable("connection reset")));
+            }
+        }
+        Ok(Response::new(futures::stream::iter(pages).boxed()))
     }
 
     async fn count(

@@ -3,3 +3,4 @@
 mod fake;
 mod pipeline;
 mod resend;
+mod scan_stream;

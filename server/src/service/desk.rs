@@ -160,6 +160,11 @@ impl Desk {
         self.inner.admission.stalled_max()
     }
 
+    /// Lets a stream of pages begin, or refuses it at once.
+    pub(super) fn stream(&self) -> Result<OwnedSemaphorePermit, Error> {
+        self.inner.admission.stream()
+    }
+
     /// Answers a unary request with what `work` finds before the deadline.
     pub(super) async fn answer<A>(
         &self,

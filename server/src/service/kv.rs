@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::Desk;
 use super::desk::{Call, in_time};
-use super::pipeline;
+use super::{pipeline, scan_stream};
 use crate::error::Error;
 use crate::query;
 use crate::status::{Effect, failure};
@@ -48,6 +48,18 @@ impl Kv for KvService {
         let call = Call::of(&request);
         let work = scan(&self.0, request.into_inner());
         self.0.answer(call, Effect::Read, work).await
+    }
+
+    type ScanStreamStream = BoxStream<'static, Result<pb::ScanResponse, Status>>;
+
+    async fn scan_stream(
+        &self,
+        request: Request<pb::ScanRequest>,
+    ) -> Result<Response<Self::ScanStreamStream>, Status> {
+        let call = Call::of(&request);
+        let work = scan_stream::pages(&self.0, request.into_inner());
+        let pages = self.0.answer(call, Effect::Read, work).await?;
+        Ok(pages.map(StreamExt::boxed))
     }
 
     async fn count(
@@ -141,9 +153,11 @@ async fn scan(desk: &Desk, request: pb::ScanRequest) -> Result<pb::ScanResponse,
     let permit = desk.enter(&request)?;
     let read = wire::scan(&request)?;
     let replica = desk.replica(read.group, read.linearizable).await?;
+    let scan = read.scan.clone();
     let page = desk
-        .blocking(permit, move || query::scan(&replica, &read.scan))
-        .await?;
+        .blocking(permit, move || query::scan(&replica, &scan))
+        .await
+        .map_err(|error| scan_stream::go_on(desk, &request, &read, error))?;
     Ok(wire::scan_response(
         &request,
         desk.header(read.group)?,

@@ -14,6 +14,7 @@ mod kv;
 mod log;
 mod maintenance;
 mod pipeline;
+mod scan_stream;
 mod topics;
 mod watch;
 

@@ -130,7 +130,9 @@ pub(crate) enum Invalid {
         field: &'static str,
     },
     /// A cursor that this walk was not given.
-    #[error("the cursor is damaged or belongs to another scan: begin again without one")]
+    #[error(
+        "the cursor is damaged or belongs to another scan: repeat the scan that gave it (group, keyspace, prefix and direction), or begin without a cursor"
+    )]
     BadCursor,
     /// An address that cannot be dialled.
     #[error("{field} {address:?} is no address: write host:port")]

@@ -136,6 +136,11 @@ pub(crate) fn scan_response(
     }
 }
 
+/// The cursor behind `key`, at a revision.
+pub(crate) fn scan_cursor(request: &pb::ScanRequest, revision: Revision, key: &[u8]) -> String {
+    walk(request).encode(revision, key)
+}
+
 /// A count of rows.
 pub(crate) fn count(request: &pb::CountRequest) -> Result<CountRead, Invalid> {
     Ok(CountRead {

@@ -44,8 +44,8 @@ pub(crate) use keyspaces::{
     drop_keyspace, drop_keyspace_response, list_keyspaces_response,
 };
 pub(crate) use kv::{
-    CountRead, GetRead, count, count_response, delete, delete_response, get, get_failure,
-    get_pipeline_response, get_response, put, put_response, scan, scan_response,
+    CountRead, GetRead, ScanRead, count, count_response, delete, delete_response, get, get_failure,
+    get_pipeline_response, get_response, put, put_response, scan, scan_cursor, scan_response,
 };
 pub(crate) use log::{
     commit_offset, commit_offset_response, fetch, fetch_response, produce, produce_response,

@@ -7,6 +7,7 @@ mod lifecycle;
 mod maintenance;
 mod overload;
 mod round_trips;
+mod scan_stream;
 mod site;
 mod streams;
 mod typed;

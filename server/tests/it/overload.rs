@@ -15,6 +15,7 @@ async fn a_full_node_says_so_and_nothing_happens() {
             requests_max: 16,
             bytes_max: 1000,
             waits_max: 0,
+            scans_max: 0,
             ..AdmissionLimits::default()
         };
     })
@@ -43,6 +44,14 @@ async fn a_full_node_says_so_and_nothing_happens() {
         ..pb::FetchRequest::default()
     };
     let refused = site.log().fetch(fetch).await.expect_err("nobody may wait");
+    assert_eq!(reason(&refused), "OVERLOADED");
+
+    let scan = pb::ScanRequest {
+        keyspace: "default".to_owned(),
+        ..pb::ScanRequest::default()
+    };
+    let refused = site.kv().scan_stream(scan).await;
+    let refused = refused.expect_err("no stream of pages may begin");
     assert_eq!(reason(&refused), "OVERLOADED");
     site.stop().await;
 }

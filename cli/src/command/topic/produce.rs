@@ -108,12 +108,12 @@ fn batches(mut reader: Reader) -> mpsc::Receiver<Result<Vec<NewMessage>>> {
             let record = match reader.next() {
                 Ok(Some(record)) => record,
                 Ok(None) => break,
-                Err(failure) => {
+                Err(fault) => {
                     // Nobody listens if an earlier batch has failed.
                     if !batch.is_empty() {
                         let _ = batches.blocking_send(Ok(batch));
                     }
-                    let _ = batches.blocking_send(Err(failure));
+                    let _ = batches.blocking_send(Err(fault.failure()));
                     return;
                 }
             };
