@@ -4,6 +4,7 @@ mod commit;
 mod inspect;
 mod keyspace;
 mod typed;
+mod versions;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,6 +22,7 @@ pub(crate) use keyspace::{KeyspaceArgs, KeyspaceCommand};
 pub(crate) use typed::{
     ExpiryArgs, HashCommand, MembersArgs, NumberArgs, SetCommand, TypedCommand,
 };
+pub(crate) use versions::{HistoryArgs, VersionsCommand};
 
 /// Rows, messages and clusters of engine, from the command line
 #[derive(Debug, Parser)]
@@ -146,10 +148,17 @@ Examples:
     #[command(after_help = "\
 Examples:
   engine-cli kv get order-17 --keyspace orders
-  engine-cli kv get order-17 --keyspace orders --revision 41 --output json")]
+  engine-cli kv get order-17 --keyspace orders --revision 41 --output json
+  engine-cli kv get order-17 --keyspace orders --version-at 38
+
+'--revision' prints the row as it stood then, within the history that is still readable;
+'--version-at' the version that was written then, as 'kv history' lists it, however old.")]
     Get {
         /// The row's key
         key: String,
+        /// The version that was written at exactly this revision, though it was replaced since
+        #[arg(long, value_name = "REVISION", conflicts_with = "revision")]
+        version_at: Option<u64>,
         #[command(flatten)]
         at: InKeyspace,
         #[command(flatten)]
@@ -218,6 +227,9 @@ Examples:
     /// Numbers, sets, hashes, ends
     #[command(flatten)]
     Typed(TypedCommand),
+
+    #[command(flatten)]
+    Versions(VersionsCommand),
 
     /// Store each line of a JSON Lines file as a row
     #[command(after_help = "\

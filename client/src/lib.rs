@@ -78,6 +78,7 @@ mod retry;
 mod session;
 mod topics;
 mod typed;
+mod versions;
 
 #[doc(hidden)]
 pub mod planted;
@@ -98,3 +99,4 @@ pub use pipeline::{Pending, Pipeline, PipelineOptions};
 pub use tonic::Code;
 pub use topics::{ConsumerGroup, Partition, PartitionProgress, Topic, Topics};
 pub use typed::{MembersChanged, MembersPage, MembersScan, NumberChange};
+pub use versions::{Restored, RowVersion, VersionsPage, VersionsScan};

@@ -6,13 +6,13 @@ use engine::command::{Refusal, RowRef};
 use engine::ids::{Offset, Revision};
 use engine::query::{
     BatchAnswer, FetchAnswer, FetchRequest, GetAnswer, MembersPage, MembersRequest, ScanPage,
-    ScanRequest, TopicView,
+    ScanRequest, TopicView, VersionAnswer, VersionsPage, VersionsRequest,
 };
 use engine::replica::Replica;
 use engine::store::RowKind;
 
 use crate::error::{Absent, Error, Range};
-use crate::wire::{BatchRead, CountRead, GetRead, MemberRead};
+use crate::wire::{BatchRead, CountRead, GetRead, MemberRead, VersionRead};
 
 /// Reads one row.
 pub(crate) fn get(replica: &Replica, read: &GetRead) -> Result<GetAnswer, Error> {
@@ -63,6 +63,20 @@ pub(crate) fn member(
         .map_err(|error| of_members(replica, &read.row, read.at, error))
 }
 
+/// Reads a page of versions.
+pub(crate) fn versions(replica: &Replica, read: &VersionsRequest) -> Result<VersionsPage, Error> {
+    replica
+        .versions(read)
+        .map_err(|error| of_versions(replica, &read.row, error))
+}
+
+/// Reads one version.
+pub(crate) fn version(replica: &Replica, read: &VersionRead) -> Result<VersionAnswer, Error> {
+    replica
+        .version(&read.row, read.written_at)
+        .map_err(|error| of_versions(replica, &read.row, error))
+}
+
 /// Reads messages.
 pub(crate) fn fetch(replica: &Replica, fetch: &FetchRequest) -> Result<FetchAnswer, Error> {
     replica
@@ -90,6 +104,18 @@ fn of_members(
             wanted: RowKind::Set,
         }),
         _ => of_rows(replica, &row.keyspace, at, error),
+    }
+}
+
+fn of_versions(replica: &Replica, row: &RowRef, error: engine::Error) -> Error {
+    let kind = || replica.get(row, None).ok()?.row.map(|row| row.kind);
+    match error.kind() {
+        ErrorKind::Invalid => Error::Refused(Refusal::WrongKind {
+            // It may have gone meanwhile.
+            found: kind().unwrap_or(RowKind::Set),
+            wanted: RowKind::Bytes,
+        }),
+        _ => of_rows(replica, &row.keyspace, None, error),
     }
 }
 

@@ -6,7 +6,7 @@ use engine_client::{
 use serde::Serialize;
 
 use crate::args::{ConditionArgs, KvCommand, ReadArgs, ScanArgs};
-use crate::command::{Context, import, input, typed};
+use crate::command::{Context, import, input, typed, versions};
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, Result};
 use crate::output::{Report, lines, table, write_line};
@@ -38,7 +38,15 @@ async fn ask(command: KvCommand, client: Client, context: &Context) -> Result<Ex
                 version: written.version,
             })?;
         }
-        KvCommand::Get { key, at, read } => {
+        KvCommand::Get {
+            key,
+            version_at: Some(version_at),
+            at,
+            read,
+        } => {
+            return versions::get(at.keyspace, key, version_at, read.local, &client, context).await;
+        }
+        KvCommand::Get { key, at, read, .. } => {
             let looked = kv
                 .get_with(&at.keyspace, key.clone(), options(read))
                 .await?;
@@ -100,6 +108,7 @@ async fn ask(command: KvCommand, client: Client, context: &Context) -> Result<Ex
         }
         KvCommand::Scan(args) => scan(args, &client, context).await?,
         KvCommand::Typed(command) => return typed::run(command, &client, context).await,
+        KvCommand::Versions(command) => return versions::run(command, &client, context).await,
         KvCommand::Import { file, key, at } => {
             return import::run(file, key, at.keyspace, context).await;
         }

@@ -11,6 +11,7 @@ mod kv;
 mod node;
 mod topic;
 mod typed;
+mod versions;
 
 use std::future::Future;
 use std::time::Duration;

@@ -8,3 +8,4 @@ mod membership;
 mod messages;
 mod rows;
 mod typed;
+mod versions;

@@ -17,4 +17,5 @@ mod quiet;
 mod repair;
 mod replay;
 mod scripts;
+mod versions;
 mod world;

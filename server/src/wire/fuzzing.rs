@@ -63,6 +63,9 @@ pub(crate) fn request(data: &[u8]) {
         14 => read(data, super::promote),
         15 => read(data, super::remove),
         16 => read(data, super::transfer_leader),
+        17 => read(data, super::versions),
+        18 => read(data, super::version),
+        19 => write(data, super::alter_keyspace),
         _ => read(data, |request: &pb::ScanRequest| {
             let scan = super::scan(request)?.scan;
             assert!(scan.prefix.len() <= KEY_BYTES_MAX);

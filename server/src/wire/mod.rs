@@ -24,6 +24,7 @@ mod log;
 mod members;
 mod op;
 mod topics;
+mod versions;
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
@@ -56,3 +57,4 @@ pub(crate) use topics::{
     create_topic, create_topic_response, describe_topic, describe_topic_response,
     list_topics_response,
 };
+pub(crate) use versions::{VersionRead, version, version_response, versions, versions_response};

@@ -9,3 +9,4 @@ mod round_trips;
 mod site;
 mod streams;
 mod typed;
+mod versions;
