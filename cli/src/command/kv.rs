@@ -40,29 +40,16 @@ async fn ask(command: KvCommand, client: Client, context: &Context) -> Result<Ex
         }
         KvCommand::Get {
             key,
-            version_at: Some(version_at),
+            version_at,
             at,
             read,
         } => {
-            return versions::get(at.keyspace, key, version_at, read.local, &client, context).await;
-        }
-        KvCommand::Get { key, at, read, .. } => {
-            let looked = kv
-                .get_with(&at.keyspace, key.clone(), options(read))
-                .await?;
-            let Some(row) = looked.row else {
-                return missing(&key, &at.keyspace, looked.revision, context);
+            return match version_at {
+                Some(then) => {
+                    versions::get(at.keyspace, key, then, read.local, &client, context).await
+                }
+                None => get(at.keyspace, key, read, &client, context).await,
             };
-            if output.is_json() {
-                output.report(&Found {
-                    row: Some(RowShown::new(row)),
-                    revision: looked.revision,
-                })?;
-            } else if row.kind() != RowKind::Value {
-                return Err(not_a_value(&key, row.kind()));
-            } else {
-                write_line(&row.value)?;
-            }
         }
         KvCommand::Del {
             prefix: Some(prefix),
@@ -112,6 +99,31 @@ async fn ask(command: KvCommand, client: Client, context: &Context) -> Result<Ex
         KvCommand::Import { file, key, at } => {
             return import::run(file, key, at.keyspace, context).await;
         }
+    }
+    Ok(ExitCode::Done)
+}
+
+async fn get(
+    keyspace: String,
+    key: String,
+    read: ReadArgs,
+    client: &Client,
+    context: &Context,
+) -> Result<ExitCode> {
+    let kv = client.kv();
+    let looked = kv.get_with(&keyspace, key.clone(), options(read)).await?;
+    let Some(row) = looked.row else {
+        return missing(&key, &keyspace, looked.revision, context);
+    };
+    if context.output.is_json() {
+        context.output.report(&Found {
+            row: Some(RowShown::new(row)),
+            revision: looked.revision,
+        })?;
+    } else if row.kind() != RowKind::Value {
+        return Err(not_a_value(&key, row.kind()));
+    } else {
+        write_line(&row.value)?;
     }
     Ok(ExitCode::Done)
 }

@@ -510,6 +510,13 @@ impl Refusal {
             14 => Self::Invalid {
                 reason: input.str("reason")?,
             },
+            kind => Self::get_of_values(kind, input)?,
+        })
+    }
+
+    /// Reads a refusal that came with typed values or versions.
+    fn get_of_values(kind: u8, input: &mut Decoder) -> Result<Self, DecodeError> {
+        Ok(match kind {
             15 => Self::WrongKind {
                 found: get_row_kind(input)?,
                 wanted: get_row_kind(input)?,

@@ -176,6 +176,13 @@ impl Op {
                 value: input.bytes("value")?,
                 expiry: Expiry::get(input)?,
             },
+            kind => Self::get_typed(kind, input)?,
+        })
+    }
+
+    /// Reads an op that came with typed values or versions.
+    fn get_typed(kind: u8, input: &mut Decoder) -> Result<Self, DecodeError> {
+        Ok(match kind {
             7 => Self::Number {
                 row: RowRef::get(input)?,
                 change: NumberChange::get(input)?,
