@@ -5,6 +5,7 @@ mod inspect;
 mod keyspace;
 mod transfer;
 mod typed;
+mod versions;
 mod watch;
 
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ pub(crate) use transfer::{ExportArgs, ImportArgs, Layout, ScanArgs};
 pub(crate) use typed::{
     ExpiryArgs, HashCommand, MembersArgs, NumberArgs, SetCommand, TypedCommand,
 };
+pub(crate) use versions::{HistoryArgs, VersionsCommand};
 pub(crate) use watch::{ChangesArgs, ExplainArgs, WatchArgs};
 
 /// Rows, messages and clusters of engine, from the command line
@@ -161,10 +163,17 @@ Examples:
     #[command(after_help = "\
 Examples:
   engine-cli kv get order-17 --keyspace orders
-  engine-cli kv get order-17 --keyspace orders --revision 41 --output json")]
+  engine-cli kv get order-17 --keyspace orders --revision 41 --output json
+  engine-cli kv get order-17 --keyspace orders --version-at 38
+
+'--revision' prints the row as it stood then, within the history that is still readable;
+'--version-at' the version that was written then, as 'kv history' lists it, however old.")]
     Get {
         /// The row's key
         key: String,
+        /// The version that was written at exactly this revision, though it was replaced since
+        #[arg(long, value_name = "REVISION", conflicts_with = "revision")]
+        version_at: Option<u64>,
         #[command(flatten)]
         at: InKeyspace,
         #[command(flatten)]
@@ -257,6 +266,9 @@ Examples:
     /// Numbers, sets, hashes, ends
     #[command(flatten)]
     Typed(TypedCommand),
+
+    #[command(flatten)]
+    Versions(VersionsCommand),
 
     /// Store the lines of a file as rows: records, or what 'kv export' wrote
     #[command(after_help = "\

@@ -126,6 +126,10 @@ fn hint(error: &ClientError) -> Option<String> {
         reason::OVERLOADED | reason::SHUTTING_DOWN => "try again in a moment",
         "REVISION_COMPACTED" => "that revision is kept no longer: leave --revision out",
         "REVISION_IN_FUTURE" => "that revision does not exist yet: leave --revision out",
+        "UNKNOWN_VERSION" => "see which there are: engine-cli kv history KEY --keyspace KEYSPACE",
+        "NOT_VERSIONED" => {
+            "versions are kept from then on after 'engine-cli keyspace alter KEYSPACE --versioned'"
+        }
         "CURSOR_INVALID" => "use the cursor exactly as it was printed, with the same scan",
         _ if error.certainty() == Certainty::Unknown => {
             "look whether it happened before you repeat it"

@@ -116,6 +116,13 @@ pub enum OpResult {
         /// How many there are now.
         count: u64,
     },
+    /// A row has a value that it had before.
+    Restored {
+        /// When that value was written.
+        from_revision: u64,
+        /// How often the row was written since it came into being.
+        version: u64,
+    },
     /// A publish: where the message stands.
     Published {
         /// The partition.
@@ -371,6 +378,10 @@ pub(crate) fn committed(answer: pb::CommitResponse) -> Result<Guarded<Committed>
             Some(pb::op_result::Result::Members(members)) => Ok(OpResult::Members {
                 changed: members.changed,
                 count: members.count,
+            }),
+            Some(pb::op_result::Result::Restored(restored)) => Ok(OpResult::Restored {
+                from_revision: restored.from_revision,
+                version: restored.version,
             }),
             None => Err(Error::bad_answer("an op's result is missing")),
         })

@@ -21,6 +21,9 @@ pub struct KeyspaceOptions {
     /// When rows end whose writers do not say it, after they are written: 1 ms to 100 years.
     /// `None` for never.
     pub default_ttl: Option<Duration>,
+    /// Every version that a write replaces is kept, and a delete leaves a marker: see
+    /// [`Kv::versions`](crate::Kv::versions). Such a keyspace holds plain values only.
+    pub versioned: bool,
 }
 
 /// A keyspace.
@@ -149,12 +152,14 @@ impl KeyspaceOptions {
         let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         pb::KeyspaceOptions {
             default_ttl_ms: self.default_ttl.map(ms),
+            versioned: self.versioned,
         }
     }
 
     fn read(options: pb::KeyspaceOptions) -> Self {
         Self {
             default_ttl: options.default_ttl_ms.map(Duration::from_millis),
+            versioned: options.versioned,
         }
     }
 }

@@ -75,6 +75,7 @@ mod scan_stream;
 mod session;
 mod topics;
 mod typed;
+mod versions;
 mod watch;
 
 #[doc(hidden)]
@@ -100,6 +101,7 @@ pub use scan_stream::ScanStream;
 pub use tonic::Code;
 pub use topics::{ConsumerGroup, Partition, PartitionProgress, Topic, Topics};
 pub use typed::{MembersChanged, MembersPage, MembersScan, NumberChange};
+pub use versions::{Restored, RowVersion, VersionsPage, VersionsScan};
 pub use watch::{
     Cause, Change, ChangedCommit, ChangedRow, Changes, Event, Keys, Watch, Watched, WatchedCommit,
     Watcher,

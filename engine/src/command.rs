@@ -176,6 +176,10 @@ pub struct KeyspaceOptions {
     /// When rows end whose writers do not say it, in milliseconds after they are written;
     /// `None` for never. 1 to [`limits::TTL_MS_MAX`](crate::limits::TTL_MS_MAX).
     pub default_ttl_ms: Option<u64>,
+    /// Every version that a write replaces is kept, and a delete leaves a marker behind, until the
+    /// keyspace is dropped. Such a keyspace holds plain values only. What was kept stays when
+    /// the option is taken away.
+    pub versioned: bool,
 }
 
 /// When a row ends: it is hidden from then on, and removed soon after.
@@ -285,8 +289,23 @@ pub enum Op {
         /// Which.
         row: RowRef,
     },
+    /// Writes a row anew that was deleted or has ended in a versioned keyspace: with the newest value
+    /// that was kept, and the end that its keyspace says.
+    Undelete {
+        /// Which; one that is there is refused.
+        row: RowRef,
+    },
+    /// Writes a row with the value that it had once, and the end that its keyspace says. That
+    /// version must be kept, or, in a keyspace that never was versioned, still readable.
+    Revert {
+        /// Which; it may have been deleted since.
+        row: RowRef,
+        /// When that value was written: the version's own revision, not a later one.
+        to: Revision,
+    },
     /// Removes every row of a keyspace from `start` up to, but without, `end`, in one step however
-    /// many they are. Rows that later ops of the commit write in the range stay.
+    /// many they are; in a versioned keyspace as many as one commit can keep. Rows that later ops of
+    /// the commit write in the range stay.
     DeleteRange {
         /// The keyspace's name.
         keyspace: String,
@@ -335,6 +354,8 @@ impl Op {
             | Self::Append { .. }
             | Self::SetAdd { .. }
             | Self::HashSet { .. }
+            | Self::Undelete { .. }
+            | Self::Revert { .. }
             | Self::Publish { .. } => true,
             Self::Delete { .. }
             | Self::DeleteRange { .. }
@@ -356,6 +377,8 @@ impl Op {
             | Self::Append { .. }
             | Self::Expire { .. }
             | Self::Delete { .. }
+            | Self::Undelete { .. }
+            | Self::Revert { .. }
             | Self::DeleteRange { .. }
             | Self::Publish { .. }
             | Self::CommitOffset { .. } => 1,

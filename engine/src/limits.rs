@@ -29,6 +29,10 @@ pub const COMMIT_ROWS_MAX: usize = 40_000;
 /// members included.
 pub const COMMIT_RANGES_MAX: usize = 64;
 
+/// Most bytes of keys and values that one commit replaces or removes in versioned keyspaces: it writes
+/// them once more, as versions to be kept. A tick that has removed so many goes on with the next.
+pub const COMMIT_KEPT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// Most bytes of keys, values and headers in one commit; two largest values and room.
 pub const COMMIT_BYTES_MAX: usize = 4 * 1024 * 1024;
 

@@ -47,6 +47,61 @@ pub struct KeyspaceView {
     pub options: KeyspaceOptions,
 }
 
+/// Which versions of a row, the newest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionsRequest {
+    /// The row; it may have been deleted.
+    pub row: RowRef,
+    /// Only those that were written before this revision: a page's cursor.
+    pub before: Option<Revision>,
+    /// Most versions; capped at `limits::PAGE_ITEMS_MAX`, which 0 asks for.
+    pub limit: usize,
+}
+
+/// A version of a row: what it was from one write to the next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionView {
+    /// When it was written.
+    pub revision: Revision,
+    /// The row did not exist from then on: it was deleted, or, if `expires_at_ms` is there, it ended.
+    pub is_delete_marker: bool,
+    /// How often the row had been written since it came into being; 0 of a delete marker.
+    pub version: u64,
+    /// When the row had come into being.
+    pub create_revision: Revision,
+    /// When it would have ended, or did, milliseconds since 1970; `None` for never.
+    pub expires_at_ms: Option<u64>,
+    /// The value; empty of a delete marker.
+    pub value: Bytes,
+}
+
+/// A page of versions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionsPage {
+    /// Whether the keyspace keeps versions, or did. If not, these are those of the row's present life
+    /// that were written within the history that is still readable.
+    pub kept: bool,
+    /// The newest first.
+    pub versions: Vec<VersionView>,
+    /// Whether versions follow; the last one's revision is the next page's `before`.
+    pub more: bool,
+    /// The revision that was read.
+    pub revision: Revision,
+    /// The cluster's time at which it was read, milliseconds since 1970.
+    pub now_ms: u64,
+}
+
+/// One version of a row, or its absence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionAnswer {
+    /// `None` if none that is kept was written then; a delete marker is a version, too.
+    pub version: Option<VersionView>,
+    /// The revision that was read.
+    pub revision: Revision,
+    /// The cluster's time at which it was read, milliseconds since 1970.
+    pub now_ms: u64,
+}
+
 /// Which members of a set, or fields of a hash, in their order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MembersRequest {

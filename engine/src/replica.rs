@@ -33,6 +33,7 @@ mod read;
 mod repair;
 mod rooms;
 mod scrub;
+mod versions;
 mod watch;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -158,8 +159,16 @@ struct Writer {
 /// Names, for readers: replaced whenever one is added.
 #[derive(Debug, Default)]
 struct Catalog {
-    keyspaces: BTreeMap<String, (KeyspaceId, KeyspaceOptions)>,
+    keyspaces: BTreeMap<String, NamedKeyspace>,
     topics: BTreeMap<String, (TopicId, u32)>,
+}
+
+/// What readers know of a keyspace.
+#[derive(Clone, Debug)]
+struct NamedKeyspace {
+    id: KeyspaceId,
+    options: KeyspaceOptions,
+    has_versions: bool,
 }
 
 impl Catalog {
@@ -168,7 +177,14 @@ impl Catalog {
             keyspaces: state
                 .keyspaces
                 .iter()
-                .map(|(name, keyspace)| (name.clone(), (keyspace.id, keyspace.options.clone())))
+                .map(|(name, keyspace)| {
+                    let named = NamedKeyspace {
+                        id: keyspace.id,
+                        options: keyspace.options.clone(),
+                        has_versions: keyspace.has_versions,
+                    };
+                    (name.clone(), named)
+                })
                 .collect(),
             topics: state
                 .topics

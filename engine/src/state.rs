@@ -29,6 +29,10 @@ const FORMAT_2: u8 = 2;
 /// The first format: keyspaces without options, and no row ends; still read.
 const FORMAT_1: u8 = 1;
 
+/// A keyspace's flags: 0 or 1 before keyspaces could be versioned.
+const HAS_MEMBERS: u8 = 1;
+const HAS_VERSIONS: u8 = 2;
+
 /// A group's state beside rows and messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct State {
@@ -64,6 +68,8 @@ pub(crate) struct Keyspace {
     pub(crate) options: KeyspaceOptions,
     /// It once had a set or a hash: its members are rows elsewhere.
     pub(crate) has_members: bool,
+    /// It is versioned, or once was: versions are rows elsewhere.
+    pub(crate) has_versions: bool,
 }
 
 /// A topic.
@@ -120,7 +126,7 @@ impl State {
         }
         out.u32(self.keyspaces_made).count(self.keyspaces.len());
         for (name, keyspace) in &self.keyspaces {
-            out.str(name).u32(keyspace.id.0).bool(keyspace.has_members);
+            out.str(name).u32(keyspace.id.0).u8(keyspace.flags());
             keyspace.options.put(&mut out);
         }
         out.u64(self.first_expiry_ms).u64(self.changes_from.0);
@@ -199,7 +205,12 @@ impl Keyspace {
             id,
             options: KeyspaceOptions::default(),
             has_members: false,
+            has_versions: false,
         }
+    }
+
+    fn flags(&self) -> u8 {
+        (u8::from(self.has_members) * HAS_MEMBERS) | (u8::from(self.has_versions) * HAS_VERSIONS)
     }
 
     /// Reads a keyspace; the first format has fewer fields.
@@ -208,9 +219,14 @@ impl Keyspace {
         if first {
             return Ok(Self::new(id));
         }
+        let flags = input.u8("keyspace flags")?;
+        if flags > HAS_MEMBERS | HAS_VERSIONS {
+            return Err(input.error("keyspace flags", "a flag is unknown"));
+        }
         Ok(Self {
             id,
-            has_members: input.bool("has members")?,
+            has_members: flags & HAS_MEMBERS != 0,
+            has_versions: flags & HAS_VERSIONS != 0,
             options: KeyspaceOptions::get(input)?,
         })
     }

@@ -6,13 +6,16 @@ use engine::command::{Refusal, RowRef};
 use engine::ids::{Offset, Revision};
 use engine::query::{
     BatchAnswer, ChangesPage, FetchAnswer, FetchRequest, GetAnswer, MembersPage, MembersRequest,
-    ScanPage, ScanRequest, TopicView, WatchPage, WatchPosition,
+    ScanPage, ScanRequest, TopicView, VersionAnswer, VersionsPage, VersionsRequest, WatchPage,
+    WatchPosition,
 };
 use engine::replica::{KeyspaceHash, Replica, Watch};
 use engine::store::RowKind;
 
 use crate::error::{Absent, Error, Range};
-use crate::wire::{BatchRead, ChangesRead, CountRead, GetRead, HashRead, MemberRead, WatchRead};
+use crate::wire::{
+    BatchRead, ChangesRead, CountRead, GetRead, HashRead, MemberRead, VersionRead, WatchRead,
+};
 
 /// Reads one row.
 pub(crate) fn get(replica: &Replica, read: &GetRead) -> Result<GetAnswer, Error> {
@@ -73,6 +76,20 @@ pub(crate) fn hash(
     replica
         .hash(keyspace, read.at, goes_on)
         .map_err(|error| of_rows(replica, keyspace.unwrap_or_default(), read.at, error))
+}
+
+/// Reads a page of versions.
+pub(crate) fn versions(replica: &Replica, read: &VersionsRequest) -> Result<VersionsPage, Error> {
+    replica
+        .versions(read)
+        .map_err(|error| of_versions(replica, &read.row, error))
+}
+
+/// Reads one version.
+pub(crate) fn version(replica: &Replica, read: &VersionRead) -> Result<VersionAnswer, Error> {
+    replica
+        .version(&read.row, read.written_at)
+        .map_err(|error| of_versions(replica, &read.row, error))
 }
 
 /// Reads messages.
@@ -139,6 +156,7 @@ fn of_changes(replica: &Replica, asked: Revision, error: engine::Error) -> Error
         Range::RevisionCompacted {
             asked,
             floor: Revision(floor.0 + 1),
+            cursor: None,
         }
     } else {
         Range::RevisionInFuture {
@@ -160,6 +178,18 @@ fn of_members(
             wanted: RowKind::Set,
         }),
         _ => of_rows(replica, &row.keyspace, at, error),
+    }
+}
+
+fn of_versions(replica: &Replica, row: &RowRef, error: engine::Error) -> Error {
+    let kind = || replica.get(row, None).ok()?.row.map(|row| row.kind);
+    match error.kind() {
+        ErrorKind::Invalid => Error::Refused(Refusal::WrongKind {
+            // It may have gone meanwhile.
+            found: kind().unwrap_or(RowKind::Set),
+            wanted: RowKind::Bytes,
+        }),
+        _ => of_rows(replica, &row.keyspace, None, error),
     }
 }
 

@@ -27,6 +27,8 @@ The document; unknown fields are refused, and both lists may be left out:
       {\"set_remove\": {\"keyspace\": \"tags\", \"key\": \"order-16\", \"members\": [\"new\"]}},
       {\"hash_set\": {\"keyspace\": \"users\", \"key\": \"c-5\", \"fields\": {\"name\": \"Alice\"}}},
       {\"hash_remove\": {\"keyspace\": \"users\", \"key\": \"c-5\", \"fields\": [\"mail\"]}},
+      {\"undelete\": {\"keyspace\": \"documents\", \"key\": \"d-1\"}},
+      {\"revert\": {\"keyspace\": \"documents\", \"key\": \"d-2\", \"revision\": 38}},
       {\"delete_prefix\": {\"keyspace\": \"carts\", \"prefix\": \"c-5/\"}},
       {\"publish\": {\"topic\": \"order-events\", \"key\": \"order-17\", \"value\": \"created\",
                    \"headers\": [{\"name\": \"trace\", \"value\": \"9f2\"}]}},

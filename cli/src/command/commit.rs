@@ -70,6 +70,8 @@ enum OpShape {
     SetRemove(SetRemoveShape),
     HashSet(HashSetShape),
     HashRemove(HashRemoveShape),
+    Undelete(RowShape),
+    Revert(RowAtRevision),
     Delete(RowShape),
     DeletePrefix(PrefixShape),
     Publish(MessageShape),
@@ -269,6 +271,8 @@ impl Document {
                 OpShape::HashRemove(hash) => {
                     commit.hash_remove(hash.keyspace, hash.key, hash.fields)
                 }
+                OpShape::Undelete(row) => commit.undelete(row.keyspace, row.key),
+                OpShape::Revert(row) => commit.revert(row.keyspace, row.key, row.revision),
                 OpShape::Delete(row) => commit.delete(row.keyspace, row.key),
                 OpShape::DeletePrefix(range) => commit.delete_prefix(range.keyspace, range.prefix),
                 OpShape::Publish(message) => {
@@ -333,6 +337,7 @@ enum ResultShown {
     Appended { len: u64 },
     Expires { existed: bool },
     Members { changed: u64, count: u64 },
+    Restored { from_revision: u64, version: u64 },
 }
 
 impl Shown {
@@ -352,6 +357,13 @@ impl Shown {
                 OpResult::Appended { len } => ResultShown::Appended { len },
                 OpResult::Expires { existed } => ResultShown::Expires { existed },
                 OpResult::Members { changed, count } => ResultShown::Members { changed, count },
+                OpResult::Restored {
+                    from_revision,
+                    version,
+                } => ResultShown::Restored {
+                    from_revision,
+                    version,
+                },
             })
             .collect();
         Self {
@@ -382,6 +394,13 @@ impl Report for Shown {
                 ResultShown::Members { changed, count } => {
                     ("members", format!("{changed} changed, {count} there"))
                 }
+                ResultShown::Restored {
+                    from_revision,
+                    version,
+                } => (
+                    "restore",
+                    format!("version {version}, as at revision {from_revision}"),
+                ),
             };
             ops.add_row([index.to_string(), did.to_owned(), result]);
         }
@@ -410,7 +429,7 @@ mod tests {
         let begin = help.find("  {\n").expect("an example begins");
         let end = help.find("\n  }\n").expect("an example ends") + 4;
         let commit = parse(help.get(begin..end).expect("in order")).expect("it is valid");
-        assert_eq!(commit.len(), 12);
+        assert_eq!(commit.len(), 14);
     }
 
     #[test]

@@ -64,6 +64,7 @@ async fn describe(client: &Client, name: &str) -> Result<Described> {
 fn wanted(args: KeyspaceArgs) -> KeyspaceOptions {
     KeyspaceOptions {
         default_ttl: args.default_ttl,
+        versioned: args.versioned,
     }
 }
 
@@ -114,6 +115,7 @@ struct KeyspaceShown {
     default_ttl_ms: Option<u64>,
     #[serde(skip)]
     default_ttl: String,
+    versioned: bool,
 }
 
 impl KeyspaceShown {
@@ -121,11 +123,16 @@ impl KeyspaceShown {
         let ttl = keyspace.options.default_ttl;
         Self {
             name: keyspace.name,
+            versioned: keyspace.options.versioned,
             default_ttl_ms: ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)),
             default_ttl: ttl.map_or("never".to_owned(), |ttl| {
                 format!("after {}", humantime::format_duration(ttl))
             }),
         }
+    }
+
+    fn versions(&self) -> &'static str {
+        if self.versioned { "kept" } else { "not kept" }
     }
 }
 
@@ -136,9 +143,13 @@ struct Keyspaces {
 
 impl Report for Keyspaces {
     fn human(&self) -> String {
-        let mut rows = table(["keyspace", "rows end"]);
+        let mut rows = table(["keyspace", "rows end", "versions"]);
         for keyspace in &self.keyspaces {
-            rows.add_row([&keyspace.name, &keyspace.default_ttl]);
+            rows.add_row([
+                keyspace.name.as_str(),
+                &keyspace.default_ttl,
+                keyspace.versions(),
+            ]);
         }
         lines(&rows)
     }
@@ -154,10 +165,11 @@ struct Described {
 
 impl Report for Described {
     fn human(&self) -> String {
-        let mut rows = table(["keyspace", "rows end", "rows", "at revision"]);
+        let mut rows = table(["keyspace", "rows end", "versions", "rows", "at revision"]);
         rows.add_row([
             self.keyspace.name.clone(),
             self.keyspace.default_ttl.clone(),
+            self.keyspace.versions().to_owned(),
             thousands(self.rows),
             self.revision.to_string(),
         ]);

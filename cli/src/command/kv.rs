@@ -6,7 +6,7 @@ use engine_client::{
 use serde::Serialize;
 
 use crate::args::{ConditionArgs, KvCommand, ReadArgs, ScanArgs};
-use crate::command::{Context, checksum, export, import, input, typed, watch};
+use crate::command::{Context, checksum, export, import, input, typed, versions, watch};
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, Result};
 use crate::output::{Report, lines, table, write_line};
@@ -41,23 +41,18 @@ async fn ask(command: KvCommand, client: Client, context: &Context) -> Result<Ex
                 version: written.version,
             })?;
         }
-        KvCommand::Get { key, at, read } => {
-            let looked = kv
-                .get_with(&at.keyspace, key.clone(), options(read))
-                .await?;
-            let Some(row) = looked.row else {
-                return missing(&key, &at.keyspace, looked.revision, context);
+        KvCommand::Get {
+            key,
+            version_at,
+            at,
+            read,
+        } => {
+            return match version_at {
+                Some(then) => {
+                    versions::get(at.keyspace, key, then, read.local, &client, context).await
+                }
+                None => get(at.keyspace, key, read, &client, context).await,
             };
-            if output.is_json() {
-                output.report(&Found {
-                    row: Some(RowShown::new(row)),
-                    revision: looked.revision,
-                })?;
-            } else if row.kind() != RowKind::Value {
-                return Err(not_a_value(&key, row.kind()));
-            } else {
-                write_line(&row.value)?;
-            }
         }
         KvCommand::Del {
             prefix: Some(prefix),
@@ -102,8 +97,34 @@ async fn ask(command: KvCommand, client: Client, context: &Context) -> Result<Ex
         KvCommand::Scan(args) => scan(args, &client, context).await?,
         KvCommand::Watch(args) => return watch::run(args, &client, context).await,
         KvCommand::Typed(command) => return typed::run(command, &client, context).await,
+        KvCommand::Versions(command) => return versions::run(command, &client, context).await,
         KvCommand::Import(args) => return import::run(args, context).await,
         KvCommand::Export(args) => return export::run(args, context).await,
+    }
+    Ok(ExitCode::Done)
+}
+
+async fn get(
+    keyspace: String,
+    key: String,
+    read: ReadArgs,
+    client: &Client,
+    context: &Context,
+) -> Result<ExitCode> {
+    let kv = client.kv();
+    let looked = kv.get_with(&keyspace, key.clone(), options(read)).await?;
+    let Some(row) = looked.row else {
+        return missing(&key, &keyspace, looked.revision, context);
+    };
+    if context.output.is_json() {
+        context.output.report(&Found {
+            row: Some(RowShown::new(row)),
+            revision: looked.revision,
+        })?;
+    } else if row.kind() != RowKind::Value {
+        return Err(not_a_value(&key, row.kind()));
+    } else {
+        write_line(&row.value)?;
     }
     Ok(ExitCode::Done)
 }

@@ -16,6 +16,7 @@ mod scrub;
 mod topic;
 mod typed;
 mod verify;
+mod versions;
 mod watch;
 
 use std::future::Future;

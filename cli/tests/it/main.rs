@@ -10,4 +10,5 @@ mod messages;
 mod rows;
 mod transfer;
 mod typed;
+mod versions;
 mod watching;

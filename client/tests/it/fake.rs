@@ -453,6 +453,20 @@ impl Kv for Node {
     ) -> Result<Response<pb::MemberResponse>, Status> {
         unused()
     }
+
+    async fn versions(
+        &self,
+        _: Request<pb::VersionsRequest>,
+    ) -> Result<Response<pb::VersionsResponse>, Status> {
+        unused()
+    }
+
+    async fn version(
+        &self,
+        _: Request<pb::VersionRequest>,
+    ) -> Result<Response<pb::VersionResponse>, Status> {
+        unused()
+    }
 }
 
 #[tonic::async_trait]

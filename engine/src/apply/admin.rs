@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::Apply;
 use super::changes::range_records;
 use super::expiry::check_ttl;
-use super::{Apply, keys};
+use super::keys::{self, KEYSPACE_IDS_END};
 use crate::changes::Cause;
 use crate::command::{KeyspaceOptions, Outcome, Refusal};
 use crate::error::Result;
@@ -39,10 +40,16 @@ impl Apply<'_> {
         if self.state.keyspaces.len() >= KEYSPACES_MAX {
             return limit_reached("keyspaces", KEYSPACES_MAX);
         }
-        self.state.keyspaces_made += 1;
-        let id = KeyspaceId(self.state.keyspaces_made);
+        let Some(id) = next_keyspace(self.state.keyspaces_made) else {
+            return limit_reached(
+                "keyspaces that were ever made",
+                KEYSPACE_IDS_END as usize - 1,
+            );
+        };
+        self.state.keyspaces_made = id.0;
         let keyspace = Keyspace {
             options: options.clone(),
+            has_versions: options.versioned,
             ..Keyspace::new(id)
         };
         self.state.keyspaces.insert(name.to_owned(), keyspace);
@@ -59,7 +66,14 @@ impl Apply<'_> {
         let Some(keyspace) = self.state.keyspaces.get_mut(name) else {
             return unknown_keyspace(name);
         };
+        if options.versioned && keyspace.has_members {
+            return invalid(format!(
+                "keyspace {name:?} holds, or once held, sets or hashes, and these have no versions: \
+                 make another keyspace for plain values"
+            ));
+        }
         keyspace.options = options.clone();
+        keyspace.has_versions |= options.versioned;
         Outcome::KeyspaceAltered {
             revision: self.advance(Cause::KeyspaceAltered(name.to_owned())),
         }
@@ -78,6 +92,9 @@ impl Apply<'_> {
         let mut deleted = vec![KeyRange::prefix(keys::row_key(keyspace.id, b""))];
         if keyspace.has_members {
             deleted.push(keys::members_of_range(keyspace.id, b"", None));
+        }
+        if keyspace.has_versions {
+            deleted.push(keys::versions_of_keyspace(keyspace.id));
         }
         self.write(revision, &[], &deleted)?;
         let rows = range_records(&deleted).collect();
@@ -149,6 +166,11 @@ impl Apply<'_> {
     }
 }
 
+/// The number of the next keyspace, if there is one left.
+fn next_keyspace(made: u32) -> Option<KeyspaceId> {
+    (made < KEYSPACE_IDS_END - 1).then(|| KeyspaceId(made + 1))
+}
+
 fn check_options(options: &KeyspaceOptions) -> Result<(), Refusal> {
     options.default_ttl_ms.map_or(Ok(()), check_ttl)
 }
@@ -180,4 +202,17 @@ fn limit_reached(what: &str, max: usize) -> Outcome {
 
 fn invalid(reason: String) -> Outcome {
     Outcome::Refused(Refusal::Invalid { reason })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keyspaces_have_numbers_below_those_of_versions_and_members() {
+        assert_eq!(next_keyspace(1), Some(KeyspaceId(2)));
+        let last = KeyspaceId(KEYSPACE_IDS_END - 1);
+        assert_eq!(next_keyspace(last.0 - 1), Some(last));
+        assert_eq!(next_keyspace(last.0), None);
+    }
 }

@@ -97,6 +97,8 @@ impl Apply<'_> {
             Op::HashRemove { row, fields } => {
                 self.draft_remove_members(draft, row, RowKind::Hash, fields)?
             }
+            Op::Undelete { row } => self.draft_undelete(draft, row)?,
+            Op::Revert { row, to } => self.draft_revert(draft, row, *to)?,
             Op::Publish {
                 topic,
                 partition,

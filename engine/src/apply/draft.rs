@@ -9,7 +9,9 @@ use super::{Apply, keys};
 use crate::command::{Op, OpResult, Refusal, RowRef};
 use crate::error::{Error, Result};
 use crate::ids::{PartitionId, Revision};
-use crate::limits::{COMMIT_RANGES_MAX, COMMIT_ROWS_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::limits::{
+    COMMIT_KEPT_BYTES_MAX, COMMIT_RANGES_MAX, COMMIT_ROWS_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX,
+};
 use crate::planted::{Planted, on};
 use crate::state::Keyspace;
 use crate::store::{KeyRange, NewRow, Row, RowKind, RowMeta, RowWrite};
@@ -53,6 +55,8 @@ pub(super) struct Draft<'c> {
     keys: BTreeSet<Bytes>,
     is_single: bool,
     ranges: usize,
+    /// Keys and values that are written once more, as versions.
+    pub(super) kept_bytes: usize,
 }
 
 /// A row that an op is about to change.
@@ -85,6 +89,7 @@ impl Draft<'_> {
             keys: BTreeSet::new(),
             is_single: ops.len() == 1,
             ranges: 0,
+            kept_bytes: 0,
         }
     }
 
@@ -95,7 +100,13 @@ impl Draft<'_> {
             return Err(invalid(what));
         }
         if self.writes.len() > COMMIT_ROWS_MAX {
-            let what = "a commit writes at most 40000 rows, members of sets that go included";
+            let what = "a commit writes at most 40000 rows, members of sets that go and versions \
+                        that are kept included";
+            return Err(invalid(what));
+        }
+        if self.kept_bytes > COMMIT_KEPT_BYTES_MAX {
+            let what = "a commit replaces or deletes at most 16 MiB of rows in versioned keyspaces: \
+                        use several commits";
             return Err(invalid(what));
         }
         Ok(())
@@ -171,6 +182,7 @@ impl Apply<'_> {
         check_value(value)?;
         self.forget_members(draft, &target)?;
         let meta = next_meta(&target, draft.revision, expires_at_ms, RowKind::Bytes);
+        draft.keep_replaced(&target);
         draft.note_end(&target, expires_at_ms);
         draft.put(target.key, value.clone(), meta);
         Ok(OpResult::Put {
@@ -187,6 +199,7 @@ impl Apply<'_> {
         if existed {
             self.forget_members(draft, &target)?;
             draft.forget_end(&target);
+            draft.keep_deleted(&target);
             draft.remove(target.key);
         }
         Ok(OpResult::Deleted { existed })
@@ -218,6 +231,9 @@ impl Apply<'_> {
         if draft.keys.iter().any(|key| range.contains(key)) {
             return Err(twice("a row").into());
         }
+        if keyspace.options.versioned {
+            self.keep_range(draft, &range)?;
+        }
         draft.deleted.push(range);
         if keyspace.has_members {
             let members = keys::members_of_range(keyspace.id, start, end);
@@ -231,7 +247,7 @@ impl Apply<'_> {
         Ok(self.stored(key)?.filter(|row| self.lives(row)))
     }
 
-    fn lives(&self, row: &Row) -> bool {
+    pub(super) fn lives(&self, row: &Row) -> bool {
         row.meta.expires_at_ms > self.state.now_ms
     }
 

@@ -12,7 +12,7 @@ use crate::changes::{Cause, RowRecord};
 use crate::command::{Expiry, Refusal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Revision;
-use crate::limits::{COMMIT_RANGES_MAX, TICK_EXPIRES_MAX, TTL_MS_MAX};
+use crate::limits::{COMMIT_KEPT_BYTES_MAX, COMMIT_RANGES_MAX, TICK_EXPIRES_MAX, TTL_MS_MAX};
 use crate::planted::{Planted, on};
 use crate::state::Keyspace;
 use crate::store::{NEVER_MS, RowMeta};
@@ -73,12 +73,14 @@ impl Apply<'_> {
         let mut draft = Draft::new(revision, &[]);
         let mut next_ms = NEVER_MS;
         let timers = keys::timers_from(self.state.first_expiry_ms);
+        let versioned = self.versioned_keyspaces();
         for timer in self.store.scan_keys(timers, Revision(u64::MAX), false)? {
             let (timer, _) = timer?;
             let (at_ms, key) = keys::read_timer(&timer).ok_or_else(not_a_timer)?;
             // A set's members are rows to remove, too.
-            let is_full =
-                draft.writes.len() >= 2 * TICK_EXPIRES_MAX || draft.ranges() >= COMMIT_RANGES_MAX;
+            let is_full = draft.writes.len() >= 2 * TICK_EXPIRES_MAX
+                || draft.ranges() >= COMMIT_RANGES_MAX
+                || draft.kept_bytes >= COMMIT_KEPT_BYTES_MAX;
             if at_ms > now_ms || is_full {
                 next_ms = at_ms;
                 break;
@@ -87,6 +89,9 @@ impl Apply<'_> {
             let row = self.stored(&key)?;
             if let Some(row) = row.filter(|row| row.meta.expires_at_ms == at_ms) {
                 self.forget_members_of(&mut draft, &key, &row)?;
+                if versioned.contains(&keys::keyspace_of(&key)) {
+                    draft.keep_gone(&key, &row, at_ms);
+                }
                 draft.remove(key);
             }
         }

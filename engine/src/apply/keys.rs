@@ -1,15 +1,17 @@
 //! Where everything stands in the one order of a group's store.
 //!
 //! ```text
-//! change = 0:u32 "c" revision:u64                              of each entry, see `changes`
-//! timer  = 0:u32 "t" expires_at_ms:u64 row                     of each row that ends
-//! row    = keyspace:u32 key
-//! member = (keyspace | 1 << 31):u32 key, 00 as 00 FF   00 00   member
+//! change  = 0:u32 "c" revision:u64                              of each entry, see `changes`
+//! timer   = 0:u32 "t" expires_at_ms:u64 row                     of each row that ends
+//! row     = keyspace:u32 key
+//! version = (keyspace | 1 << 30):u32 key, 00 as 00 FF   00 00   revision:u64
+//! member  = (keyspace | 1 << 31):u32 key, 00 as 00 FF   00 00   member
 //! ```
 //!
-//! Numbers are big-endian here, so that they keep their order. Keyspaces count from 1. The members
-//! of a set, and the fields of a hash, stand together, in the order of their sets' keys: what
-//! empties a range of keys empties another range of members.
+//! Numbers are big-endian here, so that they keep their order. Keyspaces count from 1 and stay below
+//! 1 << 30. The versions of one row stand together, in the order in which they were written. The
+//! members of a set, and the fields of a hash, stand together, in the order of their sets' keys:
+//! what empties a range of keys empties another range of members.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -19,7 +21,9 @@ use crate::store::KeyRange;
 const TIMERS: &[u8] = &[0, 0, 0, 0, b't'];
 const CHANGES: &[u8] = &[0, 0, 0, 0, b'c'];
 const TIME_BYTES: usize = 8;
+const REVISION_BYTES: usize = 8;
 const MEMBERS: u32 = 1 << 31;
+const VERSIONS: u32 = 1 << 30;
 const END_OF_KEY: [u8; 2] = [0, 0];
 
 /// The key of a row.
@@ -28,6 +32,43 @@ pub(crate) fn row_key(keyspace: KeyspaceId, key: &[u8]) -> Bytes {
     out.put_u32(keyspace.0);
     out.put_slice(key);
     out.freeze()
+}
+
+/// The first number that no keyspace can have: what stands from there on belongs to keyspaces below.
+pub(crate) const KEYSPACE_IDS_END: u32 = VERSIONS;
+
+/// The keyspace of a row.
+pub(crate) fn keyspace_of(row: &[u8]) -> KeyspaceId {
+    KeyspaceId(split(row).0)
+}
+
+/// The key of a version of a row that was written at this revision.
+pub(crate) fn version_key(row: &[u8], revision: Revision) -> Bytes {
+    let (keyspace, key) = split(row);
+    let mut out = BytesMut::with_capacity(row.len() + END_OF_KEY.len() + REVISION_BYTES);
+    put_escaped(&mut out, keyspace | VERSIONS, key);
+    out.put_slice(&END_OF_KEY);
+    out.put_u64(revision.0);
+    out.freeze()
+}
+
+/// The versions of a row that were written before a revision.
+pub(crate) fn versions_before(row: &[u8], before: Revision) -> KeyRange {
+    KeyRange {
+        start: version_key(row, Revision(0)),
+        end: Some(version_key(row, before)),
+    }
+}
+
+/// All versions of all rows of a keyspace.
+pub(crate) fn versions_of_keyspace(keyspace: KeyspaceId) -> KeyRange {
+    KeyRange::prefix(row_key(KeyspaceId(keyspace.0 | VERSIONS), b""))
+}
+
+/// When a version was written, given its key.
+pub(crate) fn read_version(version: &[u8]) -> Option<Revision> {
+    let revision = version.last_chunk::<REVISION_BYTES>()?;
+    Some(Revision(u64::from_be_bytes(*revision)))
 }
 
 /// A row's keyspace and key.
@@ -80,7 +121,12 @@ pub(crate) fn members_of_range(keyspace: KeyspaceId, start: &[u8], end: Option<&
 }
 
 fn put_first_member_of(out: &mut BytesMut, keyspace: u32, key: &[u8]) {
-    out.put_u32(keyspace | MEMBERS);
+    put_escaped(out, keyspace | MEMBERS, key);
+}
+
+/// A key in which no 00 00 can stand, so that this may end it.
+fn put_escaped(out: &mut BytesMut, first: u32, key: &[u8]) {
+    out.put_u32(first);
     for byte in key {
         out.put_u8(*byte);
         if *byte == 0 {
@@ -89,10 +135,11 @@ fn put_first_member_of(out: &mut BytesMut, keyspace: u32, key: &[u8]) {
     }
 }
 
-/// Whether it is the key of a row that a client has written, and no member of one.
+/// Whether it is the key of a row that a client has written, and neither a member nor an old version
+/// of one.
 pub(crate) fn is_row(key: &[u8]) -> bool {
     let (keyspace, _) = split(key);
-    keyspace != 0 && keyspace & MEMBERS == 0
+    keyspace != 0 && keyspace & (MEMBERS | VERSIONS) == 0
 }
 
 /// The keyspace of a row and the row's key in it.
@@ -178,6 +225,24 @@ mod tests {
                 for (other, _) in &keys {
                     let of_other = members(&row_key(KEYSPACE, other));
                     prop_assert_eq!(of_other.contains(&stored), other == key);
+                }
+            }
+        }
+
+        #[test]
+        fn versions_stand_with_their_own_row_and_in_the_order_of_revisions(
+            keys in prop::collection::vec((any_key(), any::<u64>()), 1..6),
+            before in any::<u64>(),
+        ) {
+            for (key, revision) in &keys {
+                let row = row_key(KEYSPACE, key);
+                let stored = version_key(&row, Revision(*revision));
+                prop_assert_eq!(read_version(&stored), Some(Revision(*revision)));
+                prop_assert!(versions_of_keyspace(KEYSPACE).contains(&stored));
+                prop_assert!(!KeyRange::prefix(row_key(KEYSPACE, b"")).contains(&stored));
+                for (other, _) in &keys {
+                    let of_other = versions_before(&row_key(KEYSPACE, other), Revision(before));
+                    prop_assert_eq!(of_other.contains(&stored), other == key && *revision < before);
                 }
             }
         }

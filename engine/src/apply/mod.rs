@@ -17,8 +17,10 @@ mod guard;
 pub(crate) mod keys;
 mod queued;
 mod typed;
+mod versions;
 
 pub(crate) use typed::members_of;
+pub(crate) use versions::is_marker;
 
 use bytes::Bytes;
 use xxhash_rust::xxh3::Xxh3;

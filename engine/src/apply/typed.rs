@@ -86,6 +86,7 @@ impl Apply<'_> {
         if target.changes_end(ends) {
             let meta = next_meta(&target, draft.revision, ends, old.meta.kind);
             draft.note_end(&target, ends);
+            draft.keep_replaced(&target);
             draft.put(target.key, old.value, meta);
         }
         Ok(OpResult::Expires { existed: true })
@@ -221,6 +222,10 @@ impl Apply<'_> {
         wanted: RowKind,
     ) -> Result<Target<'_>, Stop> {
         let target = self.target(draft, row)?;
+        if wanted != RowKind::Bytes && target.keyspace.options.versioned {
+            let name = row.keyspace.clone();
+            return Err(Refusal::PlainValuesOnly { name }.into());
+        }
         if let Some(old) = target.old_meta().filter(|old| old.kind != wanted) {
             let found = old.kind;
             return Err(Refusal::WrongKind { found, wanted }.into());

@@ -14,6 +14,11 @@ use crate::store::RowKind;
 /// The kind of a payload of commands.
 const BATCH: u8 = 2;
 
+/// The first byte of a keyspace's options: 0 or 1, that of an `option`, before keyspaces could be
+/// versioned.
+const HAS_DEFAULT_TTL: u8 = 1;
+const IS_VERSIONED: u8 = 2;
+
 impl Payload {
     /// The entry's bytes.
     pub fn encode(&self) -> Bytes {
@@ -226,15 +231,24 @@ impl Commit {
 impl KeyspaceOptions {
     /// Appends the options' fields.
     pub(crate) fn put(&self, out: &mut Encoder) {
-        out.option(self.default_ttl_ms, |out, ttl_ms| {
+        let has_ttl = u8::from(self.default_ttl_ms.is_some()) * HAS_DEFAULT_TTL;
+        out.u8(has_ttl | (u8::from(self.versioned) * IS_VERSIONED));
+        if let Some(ttl_ms) = self.default_ttl_ms {
             out.u64(ttl_ms);
-        });
+        }
     }
 
     /// Reads the options' fields.
     pub(crate) fn get(input: &mut Decoder) -> Result<Self, DecodeError> {
+        let flags = input.u8("keyspace options")?;
+        if flags > HAS_DEFAULT_TTL | IS_VERSIONED {
+            return Err(input.error("keyspace options", "a flag is unknown"));
+        }
+        let has_ttl = flags & HAS_DEFAULT_TTL != 0;
+        let ttl_ms = has_ttl.then(|| input.u64("default ttl")).transpose()?;
         Ok(Self {
-            default_ttl_ms: input.option("default ttl", |input| input.u64("default ttl"))?,
+            default_ttl_ms: ttl_ms,
+            versioned: flags & IS_VERSIONED != 0,
         })
     }
 }
@@ -313,6 +327,9 @@ impl Outcome {
                         OpResult::Appended { len } => out.u8(7).u64(*len),
                         OpResult::Expires { existed } => out.u8(8).bool(*existed),
                         OpResult::Members { changed, count } => out.u8(9).u64(*changed).u64(*count),
+                        OpResult::Restored { from, version } => {
+                            out.u8(10).u64(from.0).u64(*version)
+                        }
                     };
                 }
             }
@@ -372,6 +389,10 @@ impl Outcome {
                             changed: input.u64("members changed")?,
                             count: input.u64("members")?,
                         },
+                        10 => OpResult::Restored {
+                            from: Revision(input.u64("restored revision")?),
+                            version: input.u64("version")?,
+                        },
                         _ => return Err(input.error("result kind", "the kind is unknown")),
                     })
                 })?,
@@ -429,6 +450,11 @@ impl Refusal {
             Self::NotANumber => out.u8(16),
             Self::NumberOverflow { value } => out.u8(17).i64(*value),
             Self::ExpiryInThePast { at_ms, now_ms } => out.u8(18).u64(*at_ms).u64(*now_ms),
+            Self::RowExists { revision } => out.u8(19).u64(revision.0),
+            Self::NothingToRestore => out.u8(20),
+            Self::UnknownVersion { revision } => out.u8(21).u64(revision.0),
+            Self::NotVersioned { name } => out.u8(22).str(name),
+            Self::PlainValuesOnly { name } => out.u8(23).str(name),
         };
     }
 
@@ -484,6 +510,13 @@ impl Refusal {
             14 => Self::Invalid {
                 reason: input.str("reason")?,
             },
+            kind => Self::get_of_values(kind, input)?,
+        })
+    }
+
+    /// Reads a refusal that came with typed values or versions.
+    fn get_of_values(kind: u8, input: &mut Decoder) -> Result<Self, DecodeError> {
+        Ok(match kind {
             15 => Self::WrongKind {
                 found: get_row_kind(input)?,
                 wanted: get_row_kind(input)?,
@@ -495,6 +528,19 @@ impl Refusal {
             18 => Self::ExpiryInThePast {
                 at_ms: input.u64("end")?,
                 now_ms: input.u64("now")?,
+            },
+            19 => Self::RowExists {
+                revision: Revision(input.u64("revision")?),
+            },
+            20 => Self::NothingToRestore,
+            21 => Self::UnknownVersion {
+                revision: Revision(input.u64("revision")?),
+            },
+            22 => Self::NotVersioned {
+                name: input.str("name")?,
+            },
+            23 => Self::PlainValuesOnly {
+                name: input.str("name")?,
             },
             _ => return Err(input.error("refusal kind", "the kind is unknown")),
         })
@@ -533,6 +579,52 @@ mod tests {
             assert_eq!((error.field, error.position), ("commands", 9));
             Payload::is_batch(&ticks(count)).expect_err("too many");
         }
+    }
+
+    #[test]
+    fn answers_about_versions_come_back_as_they_were() {
+        let name = "docs".to_owned();
+        let revision = Revision(7);
+        let refusals = [
+            Refusal::RowExists { revision },
+            Refusal::NothingToRestore,
+            Refusal::UnknownVersion { revision },
+            Refusal::NotVersioned { name: name.clone() },
+            Refusal::PlainValuesOnly { name },
+        ];
+        let restored = Outcome::Committed {
+            revision,
+            results: vec![OpResult::Restored {
+                from: Revision(3),
+                version: 2,
+            }],
+        };
+        let refused = refusals.into_iter().map(Outcome::Refused);
+        for outcome in refused.chain([restored]) {
+            assert_eq!(Outcome::decode(outcome.encode()), Ok(outcome));
+        }
+    }
+
+    #[test]
+    fn options_of_keyspaces_are_the_same_bytes_as_before_there_were_versions() {
+        let bytes = |ttl: Option<u64>, versioned| {
+            let mut out = Encoder::with_capacity(16);
+            let options = KeyspaceOptions {
+                default_ttl_ms: ttl,
+                versioned,
+            };
+            options.put(&mut out);
+            let bytes = out.finish();
+            let read = KeyspaceOptions::get(&mut Decoder::new(bytes.clone()));
+            assert_eq!(read, Ok(options));
+            bytes
+        };
+        assert_eq!(bytes(None, false), &[0][..]);
+        assert_eq!(bytes(Some(5), false), &[1, 5, 0, 0, 0, 0, 0, 0, 0][..]);
+        assert_eq!(bytes(None, true), &[2][..]);
+        assert_eq!(bytes(Some(5), true), &[3, 5, 0, 0, 0, 0, 0, 0, 0][..]);
+        let unknown = Bytes::from_static(&[4]);
+        KeyspaceOptions::get(&mut Decoder::new(unknown)).expect_err("a flag is unknown");
     }
 
     #[test]

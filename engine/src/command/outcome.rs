@@ -99,6 +99,13 @@ pub enum OpResult {
         /// Whether it was there.
         existed: bool,
     },
+    /// A row was written with a value that it had before.
+    Restored {
+        /// When that value was written.
+        from: Revision,
+        /// How often the row was written since it was last absent.
+        version: u64,
+    },
     /// A range of rows is empty; how many there were is not counted.
     RangeDeleted,
     /// A message was appended.
@@ -201,6 +208,37 @@ pub enum Refusal {
     NumberOverflow {
         /// What it is.
         value: i64,
+    },
+    /// A row was to be restored, and it is there.
+    #[error(
+        "the row is there since revision {revision}: only one that was deleted, or has ended, can be undeleted"
+    )]
+    RowExists {
+        /// When it was last written.
+        revision: Revision,
+    },
+    /// A row was to be restored of which no version is kept.
+    #[error("no version of the row is kept: there is nothing to restore")]
+    NothingToRestore,
+    /// A version was asked for that is not kept.
+    #[error("no kept version of the row was written at revision {revision}: list those that are")]
+    UnknownVersion {
+        /// When it should have been written.
+        revision: Revision,
+    },
+    /// The keyspace keeps no versions, and never did.
+    #[error("keyspace {name:?} keeps no versions: make it versioned before they are needed")]
+    NotVersioned {
+        /// The keyspace.
+        name: String,
+    },
+    /// A set or hash was to be changed in a keyspace that holds plain values only.
+    #[error(
+        "keyspace {name:?} is versioned and holds plain values only: use another keyspace for sets and hashes"
+    )]
+    PlainValuesOnly {
+        /// The keyspace.
+        name: String,
     },
     /// A row was to end at a time that has passed.
     #[error("the row would have ended at {at_ms}, and it is {now_ms} now")]

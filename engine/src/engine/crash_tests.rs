@@ -302,18 +302,15 @@ impl<'w> Life<'w> {
         let (floor, revision) = (state.floor.0, state.revision.0);
         match world.below(20) {
             _ if state.topics.is_empty() => create_topic(0),
+            // Before there are sets, which cannot be in a versioned keyspace.
+            _ if state.applied == 1 && world.below(2) == 0 => alter_keyspace(world, true),
             0 => create_topic(world.below(3)),
             1 => Command::OpenSession,
             2 => Command::RaiseFloor {
                 revision: Revision(floor + world.below(revision - floor + 1)),
             },
             3..=4 => Command::Tick,
-            5 => Command::AlterKeyspace {
-                name: DEFAULT_KEYSPACE.to_owned(),
-                options: KeyspaceOptions {
-                    default_ttl_ms: world.one_of(&[None, None, Some(150)]),
-                },
-            },
+            5 => alter_keyspace(world, world.below(4) > 0),
             _ => Command::Commit(self.draw_commit()),
         }
     }
@@ -346,7 +343,15 @@ impl<'w> Life<'w> {
                 }
                 3 => {
                     let row = draw_row(world);
-                    rows.insert(row.key.clone(), Op::Delete { row });
+                    let key = row.key.clone();
+                    // Nothing is restored in the range of its own commit.
+                    let restore = ops.is_empty() && world.below(2) == 0;
+                    let op = if restore {
+                        self.draw_restore(row)
+                    } else {
+                        Op::Delete { row }
+                    };
+                    rows.insert(key, op);
                 }
                 4 if !offset => {
                     ops.push(self.draw_offset());
@@ -361,6 +366,15 @@ impl<'w> Life<'w> {
             guards,
             ops,
         }
+    }
+
+    fn draw_restore(&self, row: RowRef) -> Op {
+        let known = self.promise.durable.known_versions(&row.key);
+        if known.is_empty() || self.world.below(2) == 0 {
+            return Op::Undelete { row };
+        }
+        let to = known[self.world.rng.index(known.len())];
+        Op::Revert { row, to }
     }
 
     /// A topic that is there, and one of its partitions.
@@ -405,6 +419,16 @@ fn create_topic(number: u64) -> Command {
     Command::CreateTopic {
         name: format!("topic-{number}"),
         partitions: 2,
+    }
+}
+
+fn alter_keyspace(world: &World<EngineWorkload>, versioned: bool) -> Command {
+    Command::AlterKeyspace {
+        name: DEFAULT_KEYSPACE.to_owned(),
+        options: KeyspaceOptions {
+            default_ttl_ms: world.one_of(&[None, None, Some(150)]),
+            versioned,
+        },
     }
 }
 

@@ -34,7 +34,9 @@ impl Replica {
         let mut telling = Telling {
             replica: self,
             rooms: &rooms,
-            names: names.map(|(name, (id, _))| (*id, name.as_str())).collect(),
+            names: names
+                .map(|(name, keyspace)| (keyspace.id, name.as_str()))
+                .collect(),
             limit: if limit == 0 { WATCH_EVENTS_MAX } else { limit },
             page: ChangesPage {
                 commits: Vec::new(),

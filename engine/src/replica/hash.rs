@@ -1,7 +1,8 @@
 //! Hashes of all rows of a keyspace at a revision: equal on all replicas, however each keeps them.
 //!
 //! ```text
-//! hash = xxh3-128 of each row, then of each member, in the order of their keys
+//! hash = xxh3-128 of each row, then of each member, then of each version that is kept, in the order
+//!        of their keys
 //! row  = key_bytes:u32 key  mod_revision create_revision version expires_at_ms:u64 kind:u8
 //!        value_bytes:u32 value                                     little-endian
 //! ```
@@ -52,7 +53,8 @@ impl Replica {
             vec![(name.to_owned(), self.keyspace(name)?)]
         } else {
             let all = catalog.keyspaces.iter();
-            all.map(|(name, (id, _))| (name.clone(), *id)).collect()
+            all.map(|(name, keyspace)| (name.clone(), keyspace.id))
+                .collect()
         };
         let (rooms, revision, _) = self.reading(at)?;
         let mut hashes = Vec::with_capacity(wanted.len());
@@ -62,6 +64,8 @@ impl Replica {
             let rows = self.hash_range(&rooms, rows, revision, &mut hashing, goes_on)?;
             let members = keys::members_of_range(id, b"", None);
             let members = self.hash_range(&rooms, members, revision, &mut hashing, goes_on)?;
+            let versions = keys::versions_of_keyspace(id);
+            self.hash_range(&rooms, versions, revision, &mut hashing, goes_on)?;
             hashes.push(KeyspaceHash {
                 name,
                 hash: hashing.hash.digest128(),

@@ -271,9 +271,9 @@ impl Replica {
     pub fn keyspaces(&self) -> Vec<KeyspaceView> {
         let catalog = self.catalog();
         let keyspaces = catalog.keyspaces.iter();
-        let view = keyspaces.map(|(name, (_, options))| KeyspaceView {
+        let view = keyspaces.map(|(name, keyspace)| KeyspaceView {
             name: name.clone(),
-            options: options.clone(),
+            options: keyspace.options.clone(),
         });
         view.collect()
     }
@@ -406,7 +406,7 @@ impl Replica {
         self.catalog()
             .keyspaces
             .get(name)
-            .map(|(id, _)| *id)
+            .map(|keyspace| keyspace.id)
             .ok_or_else(|| unknown("keyspace", name))
     }
 
@@ -428,7 +428,7 @@ impl Replica {
 }
 
 /// How many items a page may have.
-fn page_items(limit: usize) -> usize {
+pub(super) fn page_items(limit: usize) -> usize {
     match limit {
         0 => PAGE_ITEMS_MAX,
         limit => limit.min(PAGE_ITEMS_MAX),
@@ -436,7 +436,7 @@ fn page_items(limit: usize) -> usize {
 }
 
 /// Whether a row has not ended, at whichever revision it is read.
-fn lives(meta: &RowMeta, now_ms: u64) -> bool {
+pub(super) fn lives(meta: &RowMeta, now_ms: u64) -> bool {
     meta.expires_at_ms > now_ms || on(Planted::ShowEnded)
 }
 
@@ -467,7 +467,7 @@ fn next_key(key: &[u8]) -> Bytes {
     Bytes::from(next)
 }
 
-fn unknown(what: &str, name: &str) -> Error {
+pub(super) fn unknown(what: &str, name: &str) -> Error {
     Error::new(
         ErrorKind::NotFound,
         format!("{what} {name:?} does not exist"),

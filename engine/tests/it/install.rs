@@ -21,7 +21,7 @@ pub(super) const DIR: &str = "/node/group-3";
 
 pub(super) struct World {
     pub(super) vfs: Arc<SimVfs>,
-    workers: Arc<SteppedWorkers>,
+    pub(super) workers: Arc<SteppedWorkers>,
     pub(super) shared: Shared,
 }
 
@@ -130,7 +130,7 @@ pub(super) fn sender() -> (World, Replica, Vec<Bytes>) {
     (world, replica, chunks)
 }
 
-fn receive(replica: &Replica, chunks: &[Bytes]) -> engine::Result<()> {
+pub(super) fn receive(replica: &Replica, chunks: &[Bytes]) -> engine::Result<()> {
     let mut writer = replica.begin_install()?;
     for chunk in chunks {
         writer.write(chunk.clone())?;

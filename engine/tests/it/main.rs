@@ -19,5 +19,6 @@ mod repair;
 mod replay;
 mod scripts;
 mod scrub;
+mod versions;
 mod watching;
 mod world;

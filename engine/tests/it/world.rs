@@ -5,13 +5,13 @@
 //! commit exists@KS/KEY absent@KS/KEY revision@KS/KEY=N value@KS/KEY=V
 //!        put@KS/KEY=V put-ttl@KS/KEY=V~END delete@KS/KEY add|max|min@KS/KEY=N~END
 //!        append@KS/KEY=V~END expire@KS/KEY=END set-add@KS/KEY=M,M~END set-remove@KS/KEY=M,M
-//!        hash-set@KS/KEY=F:V,F:V~END hash-remove@KS/KEY=F,F
+//!        hash-set@KS/KEY=F:V,F:V~END hash-remove@KS/KEY=F,F undelete@KS/KEY revert@KS/KEY=REV
 //!        publish@TOPIC/KEY=V offset@TOPIC/PARTITION/GROUP=N
 //!        [session=S number=N acked=N]
 //! get KS KEY [at=REV] · scan KS [prefix= after= limit= at= reverse=true keys=true] · count KS [prefix=]
 //! fetch TOPIC PARTITION FROM [limit=N] · topic NAME · topics · keyspaces · view
-//! members KS KEY [after= limit= at=]
-//! create-keyspace NAME [ttl=MS] · alter-keyspace NAME [ttl=MS] · drop-keyspace NAME · create-topic NAME PARTITIONS · session · close SESSION
+//! members KS KEY [after= limit= at=] · versions KS KEY [before= limit=] · version KS KEY REV
+//! create-keyspace NAME [ttl=MS versioned=true] · alter-keyspace NAME [ttl=MS versioned=true] · drop-keyspace NAME · create-topic NAME PARTITIONS · session · close SESSION
 //! see also `watch`
 //! tick · boot NODE N · floor REV · wait MS · checkpoint · reopen
 //! ```
@@ -30,7 +30,9 @@ use engine::command::{
     Outcome, Request, RowRef,
 };
 use engine::ids::{Boot, NodeId, Offset, PartitionId, Revision, SessionId};
-use engine::query::{FetchRequest, MembersRequest, RowView, ScanRequest};
+use engine::query::{
+    FetchRequest, MembersRequest, RowView, ScanRequest, VersionView, VersionsRequest,
+};
 use engine::replica::Replica;
 use engine::store::RowKind;
 use goldenscript::{Argument, ArgumentConsumer, Command as Line, Context, Runner};
@@ -210,7 +212,9 @@ impl<W: World> Script<W> {
                 for keyspace in replica.keyspaces() {
                     let ttl = keyspace.options.default_ttl_ms;
                     let ttl = ttl.map_or(String::new(), |ttl| format!(" ttl {ttl} ms"));
-                    writeln!(out, "{}{ttl}", keyspace.name)?;
+                    let versioned = keyspace.options.versioned;
+                    let versioned = if versioned { " versioned" } else { "" };
+                    writeln!(out, "{}{ttl}{versioned}", keyspace.name)?;
                 }
             }
             "members" => {
@@ -231,6 +235,32 @@ impl<W: World> Script<W> {
                     writeln!(out, "{}={}", text(member), text(value))?;
                 }
                 writeln!(out, "{kind} at {}{more}", page.revision)?;
+            }
+            "versions" => {
+                let page = replica.versions(&VersionsRequest {
+                    row: RowRef {
+                        keyspace: positional(args.next_pos())?,
+                        key: positional(args.next_pos())?.into(),
+                    },
+                    before: option::<u64>(&mut args, "before")?.map(Revision),
+                    limit: option(&mut args, "limit")?.unwrap_or(0),
+                })?;
+                for version in &page.versions {
+                    writeln!(out, "{}", show_version(version))?;
+                }
+                let kept = if page.kept { "kept" } else { "of the history" };
+                let more = if page.more { ", more follow" } else { "" };
+                writeln!(out, "{kept} at {}{more}", page.revision)?;
+            }
+            "version" => {
+                let row = RowRef {
+                    keyspace: positional(args.next_pos())?,
+                    key: positional(args.next_pos())?.into(),
+                };
+                let at = Revision(positional(args.next_pos())?.parse()?);
+                let found = replica.version(&row, at)?.version;
+                let found = found.as_ref().map_or("none".to_owned(), show_version);
+                writeln!(out, "{found}")?;
             }
             "view" => {
                 let view = replica.view();
@@ -359,6 +389,11 @@ fn parse_commit(line: &Line) -> Fallible<Command> {
                 commit.ops.push(Op::HashRemove { row, fields });
             }
             "delete" => commit.ops.push(Op::Delete { row: row() }),
+            "undelete" => commit.ops.push(Op::Undelete { row: row() }),
+            "revert" => commit.ops.push(Op::Revert {
+                row: row(),
+                to: Revision(value.parse()?),
+            }),
             "delete-range" => commit.ops.push(delete_range(space, key, value)),
             "publish" => commit.ops.push(publish(space.to_owned(), key, value)),
             "offset" => {
@@ -387,6 +422,7 @@ fn keyspace_options(line: &Line) -> Fallible<KeyspaceOptions> {
     let mut args = line.consume_args();
     Ok(KeyspaceOptions {
         default_ttl_ms: option(&mut args, "ttl")?,
+        versioned: option(&mut args, "versioned")?.unwrap_or(false),
     })
 }
 
@@ -465,6 +501,9 @@ fn show_outcome(outcome: &Outcome) -> String {
                     OpResult::Number { value } => format!("is {value}"),
                     OpResult::Appended { len } => format!("{len} bytes"),
                     OpResult::Expires { existed: true } => "ends".to_owned(),
+                    OpResult::Restored { from, version } => {
+                        format!("version {version}, as at {from}")
+                    }
                     OpResult::Members { changed, count } => format!("{changed} of {count}"),
                 })
                 .collect();
@@ -480,6 +519,21 @@ fn show_outcome(outcome: &Outcome) -> String {
         Outcome::TopicCreated { topic, revision } => format!("topic {topic} at {revision}\n"),
         Outcome::Done => "done\n".to_owned(),
     }
+}
+
+fn show_version(version: &VersionView) -> String {
+    let ends = version.expires_at_ms;
+    let ends = ends.map_or(String::new(), |ms| format!(" ends {ms}"));
+    if version.is_delete_marker {
+        return format!("{}: deleted{ends}", version.revision);
+    }
+    format!(
+        "{}: {} version {} created {}{ends}",
+        version.revision,
+        text(&version.value),
+        version.version,
+        version.create_revision
+    )
 }
 
 fn show_row(row: &RowView) -> String {

@@ -122,6 +122,24 @@ impl Kv for KvService {
         let work = member(&self.0, request.into_inner());
         self.0.answer(call, Effect::Read, work).await
     }
+
+    async fn versions(
+        &self,
+        request: Request<pb::VersionsRequest>,
+    ) -> Result<Response<pb::VersionsResponse>, Status> {
+        let call = Call::of(&request);
+        let work = versions(&self.0, request.into_inner());
+        self.0.answer(call, Effect::Read, work).await
+    }
+
+    async fn version(
+        &self,
+        request: Request<pb::VersionRequest>,
+    ) -> Result<Response<pb::VersionResponse>, Status> {
+        let call = Call::of(&request);
+        let work = version(&self.0, request.into_inner());
+        self.0.answer(call, Effect::Read, work).await
+    }
 }
 
 async fn get(desk: &Desk, request: pb::GetRequest) -> Result<pb::GetResponse, Error> {
@@ -208,4 +226,30 @@ async fn member(desk: &Desk, request: pb::MemberRequest) -> Result<pb::MemberRes
     // In place, as a read of one row.
     let (value, at) = query::member(&replica, &read)?;
     Ok(wire::member_response(desk.header(read.group)?, value, at))
+}
+
+async fn versions(
+    desk: &Desk,
+    request: pb::VersionsRequest,
+) -> Result<pb::VersionsResponse, Error> {
+    let permit = desk.enter(&request)?;
+    let read = wire::versions(&request)?;
+    let group = read.group;
+    let replica = desk.replica(group, read.linearizable).await?;
+    let page = desk
+        .blocking(permit, move || query::versions(&replica, &read.versions))
+        .await?;
+    Ok(wire::versions_response(desk.header(group)?, page))
+}
+
+async fn version(desk: &Desk, request: pb::VersionRequest) -> Result<pb::VersionResponse, Error> {
+    let permit = desk.enter(&request)?;
+    let read = wire::version(&request)?;
+    let group = read.group;
+    let replica = desk.replica(group, read.linearizable).await?;
+    // Versions of long ago are seldom in memory.
+    let answer = desk
+        .blocking(permit, move || query::version(&replica, &read))
+        .await?;
+    Ok(wire::version_response(desk.header(group)?, answer))
 }

@@ -64,6 +64,11 @@ pub(crate) fn request(data: &[u8]) {
         15 => read(data, super::remove),
         16 => read(data, super::transfer_leader),
         17 => read(data, super::hash),
+        18 => read(data, super::versions),
+        19 => read(data, super::version),
+        20 => write(data, super::alter_keyspace),
+        21 => read(data, super::watch),
+        22 => read(data, super::changes),
         _ => read(data, |request: &pb::ScanRequest| {
             let scan = super::scan(request)?.scan;
             assert!(scan.prefix.len() <= KEY_BYTES_MAX);

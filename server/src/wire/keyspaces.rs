@@ -95,6 +95,7 @@ pub(crate) fn list_keyspaces_response(
                 name: keyspace.name,
                 options: Some(pb::KeyspaceOptions {
                     default_ttl_ms: keyspace.options.default_ttl_ms,
+                    versioned: keyspace.options.versioned,
                 }),
             })
             .collect(),
@@ -110,5 +111,6 @@ fn options(options: Option<&pb::KeyspaceOptions>) -> Result<KeyspaceOptions, Inv
     }
     Ok(KeyspaceOptions {
         default_ttl_ms: options.default_ttl_ms,
+        versioned: options.versioned,
     })
 }

@@ -25,6 +25,7 @@ mod maintenance;
 mod members;
 mod op;
 mod topics;
+mod versions;
 mod watch;
 
 #[cfg(any(test, feature = "fuzzing"))]
@@ -61,4 +62,5 @@ pub(crate) use topics::{
     create_topic, create_topic_response, describe_topic, describe_topic_response,
     list_topics_response,
 };
+pub(crate) use versions::{VersionRead, version, version_response, versions, versions_response};
 pub(crate) use watch::{ChangesRead, WatchRead, changes, changes_response, watch, watch_response};

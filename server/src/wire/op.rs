@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 use engine::command::{Expiry, NumberChange, Op, OpResult};
-use engine::ids::{Offset, PartitionId};
+use engine::ids::{Offset, PartitionId, Revision};
 use engine::limits;
 use engine_proto::v1 as pb;
 
@@ -87,6 +87,13 @@ pub(super) fn decode(op: &pb::Op, budget: &mut Budget) -> Result<Op, Invalid> {
             row: limit::row(remove.row.as_ref(), budget)?,
             fields: members("hash_remove.fields", &remove.fields, budget)?,
         },
+        Wire::Undelete(undelete) => Op::Undelete {
+            row: limit::row(undelete.row.as_ref(), budget)?,
+        },
+        Wire::Revert(revert) => Op::Revert {
+            row: limit::row(revert.row.as_ref(), budget)?,
+            to: Revision(revert.to_revision),
+        },
     })
 }
 
@@ -143,7 +150,9 @@ pub(super) fn refuse_duplicates(ops: &[Op]) -> Result<(), Invalid> {
             | Op::SetAdd { row, .. }
             | Op::SetRemove { row, .. }
             | Op::HashSet { row, .. }
-            | Op::HashRemove { row, .. } => Target::Row(&row.keyspace, &row.key),
+            | Op::HashRemove { row, .. }
+            | Op::Undelete { row }
+            | Op::Revert { row, .. } => Target::Row(&row.keyspace, &row.key),
             Op::CommitOffset {
                 topic,
                 partition,
@@ -178,6 +187,10 @@ pub(super) fn result(result: OpResult) -> pb::OpResult {
         OpResult::Members { changed, count } => {
             Result::Members(pb::MembersChanged { changed, count })
         }
+        OpResult::Restored { from, version } => Result::Restored(pb::Restored {
+            from_revision: from.0,
+            version,
+        }),
     };
     pb::OpResult {
         result: Some(result),

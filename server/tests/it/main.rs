@@ -11,4 +11,5 @@ mod scan_stream;
 mod site;
 mod streams;
 mod typed;
+mod versions;
 mod watching;

@@ -182,7 +182,12 @@ async fn a_row_that_ends_is_gone_by_itself() {
 async fn keyspaces_are_made_altered_listed_and_dropped() {
     let site = Site::one().await;
     let (mut keyspaces, mut kv) = (site.keyspaces(), site.kv());
-    let options = |default_ttl_ms| Some(pb::KeyspaceOptions { default_ttl_ms });
+    let options = |default_ttl_ms| {
+        Some(pb::KeyspaceOptions {
+            default_ttl_ms,
+            versioned: false,
+        })
+    };
     let create = pb::CreateKeyspaceRequest {
         name: "users".to_owned(),
         group: 0,

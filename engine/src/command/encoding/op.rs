@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::codec::{DecodeError, Decoder, Encoder};
 use crate::command::{Expiry, NewMessage, NumberChange, Op, RowRef};
-use crate::ids::{Offset, PartitionId};
+use crate::ids::{Offset, PartitionId, Revision};
 
 impl Op {
     /// About how many bytes the op takes.
@@ -22,7 +22,8 @@ impl Op {
                 row.size_hint() + fields.sum::<usize>() + 15
             }
             Self::HashRemove { row, fields } => row.size_hint() + names(fields) + 5,
-            Self::Delete { row } => row.size_hint() + 1,
+            Self::Delete { row } | Self::Undelete { row } => row.size_hint() + 1,
+            Self::Revert { row, .. } => row.size_hint() + 9,
             Self::DeleteRange {
                 keyspace,
                 start,
@@ -87,7 +88,7 @@ impl Op {
         }
     }
 
-    /// Writes an op that came with typed values.
+    /// Writes an op that came with typed values or versions.
     fn put_typed(&self, out: &mut Encoder) {
         match self {
             Self::Number {
@@ -133,6 +134,11 @@ impl Op {
                 expiry.put(out);
             }
             Self::HashRemove { row, fields } => put_names(out, 13, row, fields),
+            Self::Undelete { row } => row.put(out.u8(14)),
+            Self::Revert { row, to } => {
+                row.put(out.u8(15));
+                out.u64(to.0);
+            }
             _ => {}
         }
     }
@@ -170,6 +176,13 @@ impl Op {
                 value: input.bytes("value")?,
                 expiry: Expiry::get(input)?,
             },
+            kind => Self::get_typed(kind, input)?,
+        })
+    }
+
+    /// Reads an op that came with typed values or versions.
+    fn get_typed(kind: u8, input: &mut Decoder) -> Result<Self, DecodeError> {
+        Ok(match kind {
             7 => Self::Number {
                 row: RowRef::get(input)?,
                 change: NumberChange::get(input)?,
@@ -203,6 +216,13 @@ impl Op {
             13 => Self::HashRemove {
                 row: RowRef::get(input)?,
                 fields: get_names(input)?,
+            },
+            14 => Self::Undelete {
+                row: RowRef::get(input)?,
+            },
+            15 => Self::Revert {
+                row: RowRef::get(input)?,
+                to: Revision(input.u64("revision")?),
             },
             _ => return Err(input.error("op kind", "the kind is unknown")),
         })

@@ -5,7 +5,9 @@ mod rows;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use self::rows::Rows;
+use bytes::Bytes;
+
+use self::rows::{ModelRow, Rows};
 use crate::command::{Command, Commit, Guard, NewMessage, Op, OpResult, Outcome, Refusal, Request};
 use crate::engine::Engine;
 use crate::ids::{Offset, PartitionId, Revision, SessionId, TopicId};
@@ -55,13 +57,16 @@ impl Model {
                 Outcome::Done
             }
             Command::Tick => {
-                Arc::make_mut(&mut self.rows).tick(self.now_ms);
+                let revision = Revision(self.revision.0 + 1);
+                Arc::make_mut(&mut self.rows).tick(revision, self.now_ms);
                 self.changed = false;
                 self.advance();
                 Outcome::Done
             }
             Command::AlterKeyspace { options, .. } => {
-                Arc::make_mut(&mut self.rows).default_ttl_ms = options.default_ttl_ms;
+                if let Err(refusal) = Arc::make_mut(&mut self.rows).alter(options) {
+                    return Outcome::Refused(refusal);
+                }
                 self.revision.0 += 1;
                 Outcome::KeyspaceAltered {
                     revision: self.revision,
@@ -137,6 +142,20 @@ impl Model {
         }
     }
 
+    /// Revisions at which a row was written or deleted, and some at which it was not.
+    pub(super) fn known_versions(&self, key: &Bytes) -> Vec<Revision> {
+        let mut known = self.rows.kept_revisions(key);
+        known.extend(self.history.keys().rev().take(2));
+        known
+    }
+
+    /// The value that a row was given at a revision, if no floor hides it.
+    fn readable(&self, key: &Bytes, at: Revision) -> Option<ModelRow> {
+        let (_, rows) = self.history.range(..=at.max(self.floor)).next_back()?;
+        let found = rows.living(key, self.now_ms)?;
+        (found.view.mod_revision == at).then(|| found.clone())
+    }
+
     /// Counts a revision if something has changed.
     fn advance(&mut self) {
         let rows = std::mem::take(&mut Arc::make_mut(&mut self.rows).changed);
@@ -169,6 +188,11 @@ impl Model {
                 group[partition.0 as usize] = Some(*next);
                 self.changed = true;
                 OpResult::OffsetCommitted
+            }
+            Op::Revert { row, to } => {
+                let readable = self.readable(&row.key, *to);
+                let rows = Arc::make_mut(&mut self.rows);
+                rows.revert(row, *to, readable, (revision, self.now_ms))?
             }
             op => Arc::make_mut(&mut self.rows).op(op, revision, self.now_ms)?,
         })

@@ -1,23 +1,29 @@
 //! What rows mean, in a map: plain values, numbers, sets and hashes, and their ends.
 
+mod versions;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use crate::command::{Expiry, NumberChange, Op, OpResult, Refusal, RowRef};
+use crate::command::{Expiry, KeyspaceOptions, NumberChange, Op, OpResult, Refusal, RowRef};
 use crate::engine::Engine;
 use crate::ids::Revision;
-use crate::query::{MembersRequest, RowView, ScanRequest};
+use crate::query::{MembersRequest, RowView, ScanRequest, VersionView};
 use crate::state::DEFAULT_KEYSPACE;
 use crate::store::RowKind;
 
 /// The rows of one keyspace, those included that have ended and wait for a tick.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rows {
-    pub(super) default_ttl_ms: Option<u64>,
+    options: KeyspaceOptions,
+    has_members: bool,
+    has_versions: bool,
     /// Something was changed since somebody last looked.
     pub(super) changed: bool,
     by_key: BTreeMap<Bytes, ModelRow>,
+    /// What was replaced or went while the keyspace was versioned, by revision.
+    kept: BTreeMap<Bytes, BTreeMap<Revision, VersionView>>,
     /// When something is to be looked at: rows that a range deleted leave theirs behind.
     timers: BTreeSet<(u64, Bytes)>,
 }
@@ -34,7 +40,7 @@ impl Rows {
     }
 
     /// Removes what has ended.
-    pub(super) fn tick(&mut self, now_ms: u64) {
+    pub(super) fn tick(&mut self, revision: Revision, now_ms: u64) {
         while let Some((at_ms, key)) = self.timers.first().cloned() {
             if at_ms > now_ms {
                 break;
@@ -42,6 +48,7 @@ impl Rows {
             self.changed = true;
             self.timers.pop_first();
             if self.by_key.get(&key).and_then(|row| row.view.expires_at_ms) == Some(at_ms) {
+                self.keep_gone(&key, revision, Some(at_ms));
                 self.by_key.remove(&key);
             }
         }
@@ -66,17 +73,23 @@ impl Rows {
             Op::Delete { row } => {
                 let existed = self.living(&row.key, now_ms).is_some();
                 if existed {
-                    self.remove(&row.key);
+                    self.remove(&row.key, revision);
                 }
                 OpResult::Deleted { existed }
             }
             Op::DeleteRange { start, end, .. } => {
-                let outside =
-                    |key: &Bytes| key < start || end.as_ref().is_some_and(|end| key >= end);
-                self.by_key.retain(|key, _| outside(key));
+                let inside = |key: &Bytes| key >= start && end.as_ref().is_none_or(|end| key < end);
+                let keys: Vec<Bytes> = self.by_key.keys().filter(|k| inside(k)).cloned().collect();
+                for key in keys {
+                    let ended = self.living(&key, now_ms).is_none();
+                    let ended_ms = self.by_key[&key].view.expires_at_ms.filter(|_| ended);
+                    self.keep_gone(&key, revision, ended_ms);
+                    self.by_key.remove(&key);
+                }
                 self.changed = true;
                 OpResult::RangeDeleted
             }
+            Op::Undelete { row } => self.undelete(row, at)?,
             typed => self.typed(typed, at)?,
         })
     }
@@ -175,6 +188,7 @@ impl Rows {
         expiry: Expiry,
         at: (Revision, u64),
     ) -> Result<OpResult, Refusal> {
+        self.check_plain(row)?;
         let mut new = self.of_kind(row, kind, at.1)?;
         let ends = self.end(row, expiry, Expiry::Keep, at.1)?;
         let before = new.members.len();
@@ -182,6 +196,7 @@ impl Rows {
         let changed = (new.members.len() - before) as u64;
         let count = new.members.len() as u64;
         if kind == RowKind::Hash || changed > 0 || new.view.expires_at_ms != ends {
+            self.has_members = true;
             self.put(new, ends, at);
         }
         Ok(OpResult::Members { changed, count })
@@ -194,13 +209,14 @@ impl Rows {
         members: &[Bytes],
         at: (Revision, u64),
     ) -> Result<OpResult, Refusal> {
+        self.check_plain(row)?;
         let mut new = self.of_kind(row, kind, at.1)?;
         let before = new.members.len();
         new.members.retain(|member, _| !members.contains(member));
         let changed = (before - new.members.len()) as u64;
         let count = new.members.len() as u64;
         if changed > 0 && count == 0 {
-            self.remove(&row.key);
+            self.remove(&row.key, at.0);
         } else if changed > 0 {
             let ends = new.view.expires_at_ms;
             self.put(new, ends, at);
@@ -230,7 +246,7 @@ impl Rows {
         now_ms: u64,
     ) -> Result<Option<u64>, Refusal> {
         let old = self.living(&row.key, now_ms);
-        let by_default = self.default_ttl_ms.map(|ttl_ms| now_ms + ttl_ms);
+        let by_default = self.options.default_ttl_ms.map(|ttl_ms| now_ms + ttl_ms);
         Ok(match expiry {
             Expiry::Default if otherwise == Expiry::Keep => {
                 old.map_or(by_default, |old| old.view.expires_at_ms)
@@ -267,13 +283,15 @@ impl Rows {
             self.timers.insert((at_ms, key.clone()));
         }
         self.changed = true;
+        self.keep_replaced(&key, revision);
         let version = new.view.version;
         self.by_key.insert(key, new);
         version
     }
 
     /// Removes a row that has not ended.
-    fn remove(&mut self, key: &Bytes) {
+    fn remove(&mut self, key: &Bytes, revision: Revision) {
+        self.keep_gone(key, revision, None);
         let old = self.by_key.remove(key);
         if let Some(at_ms) = old.and_then(|old| old.view.expires_at_ms) {
             self.timers.remove(&(at_ms, key.clone()));
@@ -295,6 +313,9 @@ impl Rows {
         };
         let page = engine.replica().scan(&request);
         let page = page.map_err(|error| format!("scan at {at:?}: {error}"))?;
+        if at.is_none() {
+            self.check_versions(engine)?;
+        }
         let living = || self.by_key.values().filter(|row| row.lives(now_ms));
         if !page.rows.iter().eq(living().map(|row| &row.view)) {
             return Err(format!("at {at:?}: {:?}, not {:?}", page.rows, self.by_key));
