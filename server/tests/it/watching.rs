@@ -48,6 +48,22 @@ async fn begin(channel: Channel, request: pb::WatchRequest) -> Streaming<pb::Wat
     stream
 }
 
+/// Begins once nobody else watches a node that takes one watcher.
+async fn begin_once_there_is_room(
+    site: &Site,
+    request: pb::WatchRequest,
+) -> Streaming<pb::WatchResponse> {
+    let mut beat = tokio::time::interval(Duration::from_millis(20));
+    for _ in 0..1_000 {
+        beat.tick().await;
+        match client(site.channel()).watch(request.clone()).await {
+            Ok(begun) => return begun.into_inner(),
+            Err(status) => assert_eq!(reason(&status), "OVERLOADED"),
+        }
+    }
+    panic!("nobody was cut off within 20 seconds");
+}
+
 /// Reads until so many commits were told, or the stream fails; parts are put together.
 async fn read(
     stream: &mut Streaming<pb::WatchResponse>,
@@ -200,7 +216,8 @@ async fn a_dropped_keyspace_is_the_last_that_is_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_does_not_read_is_cut_off_and_misses_nothing() {
     let limits = AdmissionLimits {
-        stalled_max: Duration::from_millis(300),
+        stalled_max: Duration::from_millis(100),
+        waits_max: 1,
         ..AdmissionLimits::default()
     };
     let site = Site::of(1, |config| config.admission = limits).await;
@@ -212,6 +229,7 @@ async fn who_does_not_read_is_cut_off_and_misses_nothing() {
         let header = put.expect("a put").into_inner().header;
         revisions.push(header.expect("a header").revision);
     }
+    drop(begin_once_there_is_room(&site, watch(None, None)).await);
     let (mut seen, status) = read(&mut slow, revisions.len())
         .await
         .expect_err("it was cut off");
@@ -230,7 +248,7 @@ async fn who_does_not_read_is_cut_off_and_misses_nothing() {
         revisions.len(),
         "resumed where it ended"
     );
-    let mut again = begin(site.channel(), watch(None, Some(resume))).await;
+    let mut again = begin_once_there_is_room(&site, watch(None, Some(resume))).await;
     seen.extend(read(&mut again, missing).await.expect("who reads is told"));
     let seen: Vec<_> = seen.iter().map(|commit| commit.revision).collect();
     assert_eq!(seen, revisions);
