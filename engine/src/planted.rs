@@ -60,7 +60,7 @@ planted! {
     LeftMembers "left-members" "A set that goes leaves its members behind"
     LostChanges "lost-changes" "What an entry has changed is told to those who watch now, and not written down"
     SkippedHistory "skipped-history" "A watcher that memory has forgotten goes on with what memory has"
-    ToldTwice "told-twice" "A watcher's next page begins with the last commit of the one before"
+    ToldTwice "told-twice" "A watcher's page begins one revision early, with what was told already"
     TornWatch "torn-watch" "A watcher is told only the first change of a commit"
     EarlyProgress "early-progress" "A quiet watcher is told that it is one revision further"
     WrongPrevious "wrong-previous" "A watcher is shown the new value as what stood there before"

@@ -192,6 +192,7 @@ mod tests {
             requests_max: 2,
             bytes_max: 100,
             waits_max: 1,
+            scans_max: 0,
             ..AdmissionLimits::default()
         });
         let first = admission.enter(60).expect("room for the first");
