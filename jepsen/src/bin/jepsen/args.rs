@@ -30,7 +30,7 @@ pub(crate) struct Args {
     pub(crate) workload: Vec<Role>,
 
     /// How many clients
-    #[arg(long, default_value_t = 12)]
+    #[arg(long, default_value_t = Role::ALL.len())]
     pub(crate) clients: usize,
 
     /// Break the next thing as soon as the cluster writes again: as many faults as can be
