@@ -179,7 +179,7 @@ impl State {
                 input.u64("first end of a row")?
             },
             changes_from: if format <= FORMAT_2 {
-                Revision(revision.0 + 1)
+                Revision(revision.0.saturating_add(1))
             } else {
                 Revision(input.u64("first change")?)
             },

@@ -28,7 +28,12 @@ impl Apply<'_> {
     pub(super) fn write_record(&mut self, log_id: LogId) -> Result<Option<EntryRecord>> {
         let floor = self.state.floor;
         let mut forgotten = None;
-        if floor.0 >= self.state.changes_from.0 + CHANGES_FORGOTTEN_TOGETHER {
+        let due = self
+            .state
+            .changes_from
+            .0
+            .saturating_add(CHANGES_FORGOTTEN_TOGETHER);
+        if floor.0 >= due {
             self.state.changes_from = floor;
             forgotten = Some(keys::changes_before(floor));
         }

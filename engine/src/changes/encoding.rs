@@ -36,7 +36,9 @@ impl EntryRecord {
             commits: input.list("commits", CommitRecord::get)?,
         };
         let ascend = |pair: &[CommitRecord]| pair[0].revision < pair[1].revision;
-        if record.commits.is_empty() || !record.commits.windows(2).all(ascend) {
+        let first = record.commits.first().map_or(0, |commit| commit.revision.0);
+        let has_neighbours = first > 0 && record.last_revision() < Revision(u64::MAX);
+        if !has_neighbours || !record.commits.windows(2).all(ascend) {
             return Err(input.error("commits", "their revisions do not ascend"));
         }
         input.end("record")?;

@@ -46,7 +46,7 @@ impl Feed {
             inner: Mutex::new(Inner {
                 entries: VecDeque::new(),
                 bytes: 0,
-                from: Revision(head.0 + 1),
+                from: Revision(head.0.saturating_add(1)),
                 head,
                 interests: Interests::default(),
             }),
@@ -76,7 +76,7 @@ impl Feed {
         inner.entries.clear();
         inner.bytes = 0;
         inner.interests.mark_all(inner.head);
-        inner.from = Revision(head.0 + 1);
+        inner.from = Revision(head.0.saturating_add(1));
         inner.head = head;
     }
 
