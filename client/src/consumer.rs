@@ -211,7 +211,7 @@ impl Consumer {
                 }
                 Ok(())
             }
-            Guarded::Failed(_) => Err(Error::bad_answer("a guard failed that nobody asked for")),
+            Guarded::Failed(_) => Err(Error::unasked_guard()),
         }
     }
 

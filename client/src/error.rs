@@ -147,6 +147,16 @@ impl Error {
         Self::here(Code::Internal, reason::BAD_ANSWER, message.into()).doubtful()
     }
 
+    /// The answer to another op.
+    pub(crate) fn another_op() -> Self {
+        Self::bad_answer("the result of another op")
+    }
+
+    /// A guard is said to have failed in a commit without one.
+    pub(crate) fn unasked_guard() -> Self {
+        Self::bad_answer("a guard failed that nobody asked for")
+    }
+
     /// No answer in time, after the request was sent.
     pub(crate) fn late(message: impl Into<String>) -> Self {
         Self::unsent(message).doubtful()

@@ -8,7 +8,7 @@ use engine_proto::v1::kv_client::KvClient;
 
 use crate::call::{Calls, Kind, service};
 use crate::commit::{Condition, Guarded, guard_failed, revision, row};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::expiry::Expiry;
 
 pub use engine_proto::v1::{Row, RowKind};
@@ -268,7 +268,7 @@ impl Kv {
         request.expiry = expiry.wire();
         match self.send_put(request).await? {
             Guarded::Done(written) => Ok(written),
-            Guarded::Failed(_) => Err(unasked_guard()),
+            Guarded::Failed(_) => Err(Error::unasked_guard()),
         }
     }
 
@@ -317,7 +317,7 @@ impl Kv {
     ) -> Result<Removed> {
         match self.send_delete(row(keyspace, key), None).await? {
             Guarded::Done(removed) => Ok(removed),
-            Guarded::Failed(_) => Err(unasked_guard()),
+            Guarded::Failed(_) => Err(Error::unasked_guard()),
         }
     }
 
@@ -420,8 +420,4 @@ fn row_guard(condition: Condition) -> pb::RowGuard {
     pb::RowGuard {
         condition: Some(condition),
     }
-}
-
-fn unasked_guard() -> crate::Error {
-    crate::Error::bad_answer("a guard failed that nobody asked for")
 }

@@ -20,6 +20,7 @@ use futures::stream::FuturesUnordered;
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout, timeout_at};
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Response, Status};
 
 use crate::error::{Error, Result, reason};
 
@@ -237,11 +238,7 @@ impl Leader {
         let channel = self.channel(address)?;
         let mut request = tonic::Request::new(StatusRequest {});
         request.set_timeout(within);
-        match timeout(within, ClusterClient::new(channel).status(request)).await {
-            Ok(Ok(answer)) => Ok(answer.into_inner()),
-            Ok(Err(status)) => Err(Error::from_status(status).harmless().at(address)),
-            Err(_) => Err(Error::unsent(format!("no answer within {within:?}")).at(address)),
-        }
+        once(address, within, ClusterClient::new(channel).status(request)).await
     }
 
     fn pick(&self, to: To, now: Instant) -> Result<Target> {
@@ -347,6 +344,19 @@ fn bare(address: &str) -> &str {
         .strip_prefix("http://")
         .unwrap_or(address)
         .trim_end_matches('/')
+}
+
+/// What one node answers to a question that is harmless, and asked of it once.
+pub(crate) async fn once<T>(
+    address: &str,
+    within: Duration,
+    call: impl Future<Output = Result<Response<T>, Status>>,
+) -> Result<T> {
+    match timeout(within, call).await {
+        Ok(Ok(answer)) => Ok(answer.into_inner()),
+        Ok(Err(status)) => Err(Error::from_status(status).harmless().at(address)),
+        Err(_) => Err(Error::unsent(format!("no answer within {within:?}")).at(address)),
+    }
 }
 
 #[cfg(test)]

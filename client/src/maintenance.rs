@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use engine_proto::v1 as pb;
 use engine_proto::v1::maintenance_client::MaintenanceClient;
-use tokio::time::timeout;
 use tonic::Streaming;
 
 use crate::call::{Calls, Kind, service};
 use crate::client::MESSAGE_BYTES_MAX;
 use crate::error::{Error, Result};
+use crate::kv::consistency;
+use crate::leader::once;
 
 pub use engine_proto::v1::{ScrubFind, ScrubResponse as ScrubProgress};
 
@@ -120,11 +121,7 @@ impl Maintenance {
         });
         request.set_timeout(within);
         let mut client = self.at(address)?;
-        match timeout(within, client.hash(request)).await {
-            Ok(Ok(answer)) => hashed(answer.into_inner()),
-            Ok(Err(status)) => Err(Error::from_status(status).harmless().at(address)),
-            Err(_) => Err(Error::unsent(format!("no answer within {within:?}")).at(address)),
-        }
+        hashed(once(address, within, client.hash(request)).await?)
     }
 
     /// Begins a scrub of one node, by its client address, at so many bytes a second (0: as the node
@@ -137,14 +134,10 @@ impl Maintenance {
         let request = pb::ScrubRequest { bytes_per_second };
         let within = self.calls.options.deadline;
         let mut client = self.at(address)?;
-        match timeout(within, client.scrub(request)).await {
-            Ok(Ok(answer)) => Ok(Scrubbing {
-                address: address.to_owned(),
-                progress: answer.into_inner(),
-            }),
-            Ok(Err(status)) => Err(Error::from_status(status).harmless().at(address)),
-            Err(_) => Err(Error::unsent(format!("no answer within {within:?}")).at(address)),
-        }
+        Ok(Scrubbing {
+            address: address.to_owned(),
+            progress: once(address, within, client.scrub(request)).await?,
+        })
     }
 
     fn at(&self, address: &str) -> Result<MaintenanceClient<tonic::transport::Channel>> {
@@ -170,15 +163,6 @@ impl Scrubbing {
         let failed = |status| Error::from_status(status).harmless().at(&self.address);
         self.progress.message().await.map_err(failed)
     }
-}
-
-fn consistency(local: bool) -> i32 {
-    let consistency = if local {
-        pb::Consistency::Local
-    } else {
-        pb::Consistency::Linearizable
-    };
-    consistency.into()
 }
 
 fn hashed(answer: pb::HashResponse) -> Result<Hashed> {

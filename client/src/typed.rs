@@ -71,7 +71,7 @@ impl Kv {
         let commit = Commit::new().number(keyspace, key, change, expiry);
         match self.one(commit).await? {
             OpResult::Number { value } => Ok(value),
-            _ => Err(another()),
+            _ => Err(Error::another_op()),
         }
     }
 
@@ -102,7 +102,7 @@ impl Kv {
         let commit = Commit::new().append(keyspace, key, suffix, Expiry::Default);
         match self.one(commit).await? {
             OpResult::Appended { len } => Ok(len),
-            _ => Err(another()),
+            _ => Err(Error::another_op()),
         }
     }
 
@@ -121,7 +121,7 @@ impl Kv {
             .await?
         {
             OpResult::Expires { existed } => Ok(existed),
-            _ => Err(another()),
+            _ => Err(Error::another_op()),
         }
     }
 
@@ -273,18 +273,23 @@ impl Kv {
     async fn change_members(&self, commit: Commit) -> Result<MembersChanged> {
         match self.one(commit).await? {
             OpResult::Members { changed, count } => Ok(MembersChanged { changed, count }),
-            _ => Err(another()),
+            _ => Err(Error::another_op()),
         }
     }
 
     /// The result of a commit of one op.
     async fn one(&self, commit: Commit) -> Result<OpResult> {
+        Ok(self.one_at(commit).await?.1)
+    }
+
+    /// The same, and the commit's revision.
+    pub(crate) async fn one_at(&self, commit: Commit) -> Result<(u64, OpResult)> {
         match self.calls.commit(commit).await? {
             Guarded::Done(committed) => match committed.results.as_slice() {
-                [result] => Ok(*result),
-                _ => Err(another()),
+                [result] => Ok((committed.revision, *result)),
+                _ => Err(Error::another_op()),
             },
-            Guarded::Failed(_) => Err(Error::bad_answer("a guard failed that nobody asked for")),
+            Guarded::Failed(_) => Err(Error::unasked_guard()),
         }
     }
 }
@@ -446,8 +451,4 @@ impl Commit {
 
 fn bytes_of(names: &[Bytes]) -> usize {
     names.iter().map(Bytes::len).sum()
-}
-
-fn another() -> Error {
-    Error::bad_answer("the result of another op")
 }

@@ -5,7 +5,7 @@ use engine_proto::v1 as pb;
 use engine_proto::v1::kv_client::KvClient;
 
 use crate::call::{Kind, service};
-use crate::commit::{Commit, Guarded, OpResult, revision, row};
+use crate::commit::{Commit, OpResult, revision, row};
 use crate::error::{Error, Result};
 use crate::kv::{Kv, consistency};
 
@@ -142,24 +142,19 @@ impl Kv {
     }
 
     async fn restore(&self, commit: Commit) -> Result<Restored> {
-        let done = match self.calls.commit(commit).await? {
-            Guarded::Done(done) => done,
-            Guarded::Failed(_) => {
-                return Err(Error::bad_answer("a guard failed that nobody asked for"));
-            }
-        };
-        match done.results.as_slice() {
-            [
+        match self.one_at(commit).await? {
+            (
+                revision,
                 OpResult::Restored {
                     from_revision,
                     version,
                 },
-            ] => Ok(Restored {
-                revision: done.revision,
-                from_revision: *from_revision,
-                version: *version,
+            ) => Ok(Restored {
+                revision,
+                from_revision,
+                version,
             }),
-            _ => Err(Error::bad_answer("the result of another op")),
+            _ => Err(Error::another_op()),
         }
     }
 }

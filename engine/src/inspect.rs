@@ -56,6 +56,15 @@ pub struct Problem {
     pub what: String,
 }
 
+impl From<Problem> for Damage {
+    fn from(problem: Problem) -> Self {
+        let Problem {
+            path, offset, what, ..
+        } = problem;
+        Self { path, offset, what }
+    }
+}
+
 /// What a node makes of a problem when it opens or reads the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -151,19 +151,8 @@ fn of_changes(replica: &Replica, asked: Revision, error: engine::Error) -> Error
     if error.kind() != ErrorKind::OutOfRange {
         return Error::Engine(error);
     }
-    let floor = replica.watch_floor();
-    Error::OutOfRange(if asked <= floor {
-        Range::RevisionCompacted {
-            asked,
-            floor: Revision(floor.0 + 1),
-            cursor: None,
-        }
-    } else {
-        Range::RevisionInFuture {
-            asked,
-            newest: replica.revision(),
-        }
-    })
+    let oldest = Revision(replica.watch_floor().0 + 1);
+    revision_out_of_range(asked, oldest, replica.revision())
 }
 
 fn of_members(
@@ -198,21 +187,22 @@ fn of_rows(replica: &Replica, keyspace: &str, at: Option<Revision>, error: engin
         (ErrorKind::NotFound, _) => Error::Absent(Absent::Keyspace(keyspace.to_owned())),
         (ErrorKind::OutOfRange, Some(asked)) => {
             let view = replica.view();
-            Error::OutOfRange(if asked < view.floor {
-                Range::RevisionCompacted {
-                    asked,
-                    floor: view.floor,
-                    cursor: None,
-                }
-            } else {
-                Range::RevisionInFuture {
-                    asked,
-                    newest: view.revision,
-                }
-            })
+            revision_out_of_range(asked, view.floor, view.revision)
         }
         _ => Error::Engine(error),
     }
+}
+
+fn revision_out_of_range(asked: Revision, oldest: Revision, newest: Revision) -> Error {
+    Error::OutOfRange(if asked < oldest {
+        Range::RevisionCompacted {
+            asked,
+            floor: oldest,
+            cursor: None,
+        }
+    } else {
+        Range::RevisionInFuture { asked, newest }
+    })
 }
 
 fn of_messages(replica: &Replica, fetch: &FetchRequest, error: engine::Error) -> Error {

@@ -98,7 +98,8 @@ impl Apply<'_> {
         }
         self.write(revision, &[], &deleted)?;
         let rows = range_records(&deleted).collect();
-        self.record(revision, Cause::KeyspaceDropped(name.to_owned()), rows);
+        let cause = Cause::KeyspaceDropped(name.to_owned());
+        self.record(revision, cause, rows, Vec::new());
         self.state.revision = revision;
         Ok(Outcome::KeyspaceDropped { revision })
     }

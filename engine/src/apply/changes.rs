@@ -14,49 +14,55 @@ use crate::planted::{Planted, on};
 use crate::store::{KeyRange, NewRow, RowMeta, RowWrite};
 
 impl Apply<'_> {
-    /// Remembers a change of names.
-    pub(super) fn record(&mut self, revision: Revision, cause: Cause, rows: Vec<RowRecord>) {
+    /// Remembers what a revision has changed.
+    pub(super) fn record(
+        &mut self,
+        revision: Revision,
+        cause: Cause,
+        rows: Vec<RowRecord>,
+        queued: Vec<QueuedChange>,
+    ) {
         self.commits.push(CommitRecord {
             revision,
             cause,
             rows,
-            queued: Vec::new(),
+            queued,
         });
     }
 
     /// Writes down what the entry has changed, and forgets what is below the floor.
     pub(super) fn write_record(&mut self, log_id: LogId) -> Result<Option<EntryRecord>> {
         let floor = self.state.floor;
-        let mut forgotten = None;
-        let due = self
-            .state
-            .changes_from
-            .0
-            .saturating_add(CHANGES_FORGOTTEN_TOGETHER);
-        if floor.0 >= due {
+        let forgotten_upto = self.state.changes_from;
+        let mut deleted = Vec::new();
+        if floor.0 >= forgotten_upto.0.saturating_add(CHANGES_FORGOTTEN_TOGETHER) {
             self.state.changes_from = floor;
-            forgotten = Some(keys::changes_before(floor));
+            deleted.push(keys::changes_before(floor));
         }
-        let record = EntryRecord {
+        let commits = std::mem::take(&mut self.commits);
+        let record = (!commits.is_empty()).then(|| EntryRecord {
             log_id,
             now_ms: self.state.now_ms,
-            commits: std::mem::take(&mut self.commits),
-        };
-        let last = record.last_revision();
-        let write = (!record.commits.is_empty()).then(|| RowWrite {
-            key: keys::change_key(last),
-            value: Some(NewRow {
-                value: record.encode(),
-                meta: RowMeta::of_bytes(last, 1),
-            }),
+            commits,
         });
-        let has_record = write.is_some() && !on(Planted::LostChanges);
-        if has_record || forgotten.is_some() {
-            let writes: Vec<_> = write.into_iter().filter(|_| has_record).collect();
-            let deleted: Vec<_> = forgotten.into_iter().collect();
+        let written = record.as_ref().filter(|_| !on(Planted::LostChanges));
+        let writes: Vec<_> = written.into_iter().map(record_row).collect();
+        if !writes.is_empty() || !deleted.is_empty() {
             self.store.write(self.state.revision, &writes, &deleted)?;
         }
-        Ok((!record.commits.is_empty()).then_some(record))
+        Ok(record)
+    }
+}
+
+/// The row that a record is.
+fn record_row(record: &EntryRecord) -> RowWrite {
+    let last = record.last_revision();
+    RowWrite {
+        key: keys::change_key(last),
+        value: Some(NewRow {
+            value: record.encode(),
+            meta: RowMeta::of_bytes(last, 1),
+        }),
     }
 }
 
@@ -72,10 +78,16 @@ impl Draft<'_> {
     }
 }
 
-/// What emptied ranges mean for rows.
+/// What emptied ranges mean for rows: ranges that overlap are one, as a row goes once.
 pub(super) fn range_records(deleted: &[KeyRange]) -> impl Iterator<Item = RowRecord> {
     let of_rows = deleted.iter().filter(|range| keys::is_row(&range.start));
-    of_rows.cloned().map(RowRecord::RangeDeleted)
+    let mut ranges: Vec<KeyRange> = of_rows.cloned().collect();
+    ranges.sort_by(|one, other| one.start.cmp(&other.start));
+    ranges.dedup_by(|next, range| {
+        let both = range.union(next);
+        both.map(|both| *range = both).is_some()
+    });
+    ranges.into_iter().map(RowRecord::RangeDeleted)
 }
 
 /// What became of an op on messages or offsets.

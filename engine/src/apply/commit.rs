@@ -7,7 +7,7 @@ use super::Apply;
 use super::changes::queued_record;
 use super::draft::{Draft, Stop};
 use super::queued::Queued;
-use crate::changes::{Cause, CommitRecord, RowRecord};
+use crate::changes::{Cause, RowRecord};
 use crate::command::{Commit, Op, OpResult, Outcome};
 use crate::error::Result;
 use crate::ids::Revision;
@@ -154,12 +154,7 @@ impl Apply<'_> {
         let first = self.state.first_expiry_ms.min(draft.first_expiry_ms);
         self.state.first_expiry_ms = first;
         self.write(revision, &draft.writes, &draft.deleted)?;
-        self.commits.push(CommitRecord {
-            revision,
-            cause,
-            rows,
-            queued: records,
-        });
+        self.record(revision, cause, rows, records);
         self.state.revision = revision;
         Ok(Outcome::Committed { revision, results })
     }

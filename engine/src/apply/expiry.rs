@@ -99,7 +99,7 @@ impl Apply<'_> {
         if !draft.is_empty() {
             self.write(revision, &draft.writes, &draft.deleted)?;
             let rows = draft.row_records(RowRecord::Ended);
-            self.record(revision, Cause::RowsEnded, rows);
+            self.record(revision, Cause::RowsEnded, rows, Vec::new());
             self.state.revision = revision;
         }
         Ok(())

@@ -126,7 +126,7 @@ impl<'a> Apply<'a> {
     /// The next revision, at which no row changes; it becomes visible with its entry.
     fn advance(&mut self, cause: Cause) -> Revision {
         let revision = Revision(self.state.revision.0 + 1);
-        self.record(revision, cause, Vec::new());
+        self.record(revision, cause, Vec::new(), Vec::new());
         self.state.revision = revision;
         revision
     }

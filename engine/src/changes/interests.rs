@@ -28,8 +28,7 @@ pub(crate) enum Interest {
 }
 
 impl Interest {
-    /// The same as a range.
-    pub(crate) fn range(&self) -> KeyRange {
+    fn range(&self) -> KeyRange {
         match self {
             Self::Key(key) => {
                 let mut end = Vec::with_capacity(key.len() + 1);
@@ -49,6 +48,8 @@ impl Interest {
 /// One who is woken.
 pub(crate) struct Subscribed {
     interest: Interest,
+    /// The same as a range.
+    range: KeyRange,
     /// The first revision of interest since it was last asked.
     from: AtomicU64,
     wake: Wake,
@@ -57,10 +58,16 @@ pub(crate) struct Subscribed {
 impl Subscribed {
     pub(super) fn new(interest: Interest, wake: Wake) -> Arc<Self> {
         Arc::new(Self {
+            range: interest.range(),
             interest,
             from: AtomicU64::new(QUIET),
             wake,
         })
+    }
+
+    /// Which store keys it is about.
+    pub(crate) fn range(&self) -> &KeyRange {
+        &self.range
     }
 
     /// Wakes, unless that was done and not heard yet.
@@ -139,7 +146,7 @@ impl Interests {
             mark_each(of_length.get(&key[..*length]), revision);
         }
         for subscribed in &self.ranges {
-            if subscribed.interest.range().contains(key) {
+            if subscribed.range.contains(key) {
                 subscribed.mark(revision);
             }
         }
@@ -150,7 +157,7 @@ impl Interests {
         let prefixes = self.prefixes.values().flat_map(BTreeMap::values);
         let ranges = std::iter::once(&self.ranges);
         for subscribed in keys.chain(prefixes).chain(ranges).flatten() {
-            if subscribed.interest.range().overlap(range).is_some() {
+            if subscribed.range.overlap(range).is_some() {
                 subscribed.mark(revision);
             }
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::writer::{partitions_dir, store_dir};
 use crate::env::{Env, Vfs};
 use crate::error::{Damage, Error, Result};
-use crate::inspect::{self, Problem, Seen, Severity};
+use crate::inspect::{self, Seen, Severity};
 use crate::store::inspect::CURRENT;
 
 /// Reads all files of a state, with its manifest if that is there already.
@@ -86,13 +86,9 @@ impl<'a> Check<'a> {
 }
 
 fn heard<T>(seen: Seen<T>, found: &mut dyn FnMut(Damage)) {
-    if let Seen::Problem(Problem {
-        severity: Severity::Damage,
-        path,
-        offset,
-        what,
-    }) = seen
+    if let Seen::Problem(problem) = seen
+        && problem.severity == Severity::Damage
     {
-        found(Damage { path, offset, what });
+        found(problem.into());
     }
 }

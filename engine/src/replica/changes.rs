@@ -2,17 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
-
+use super::Replica;
 use super::rooms::Rooms;
 use super::watch::{event_bytes, follows, user_end};
-use super::{Replica, read};
 use crate::apply::keys;
 use crate::changes::{CommitRecord, EntryRecord, RowRecord};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::ids::{KeyspaceId, Revision};
 use crate::limits::{WATCH_BYTES_MAX, WATCH_EVENTS_MAX};
-use crate::query::{Change, ChangesPage, CommitView, RowDiff, RowView, WatchEvent};
+use crate::query::{Change, ChangesPage, CommitView, RowDiff, WatchEvent};
 
 impl Replica {
     /// All commits from a revision on, oldest first, with what they changed: at most `limit` of
@@ -24,11 +22,7 @@ impl Replica {
     pub fn changes(&self, from: Revision, limit: usize) -> Result<ChangesPage> {
         let rooms = self.inner.rooms.read().clone();
         let newest = self.revision();
-        if from.0 > newest.0 + 1 {
-            let context = format!("revision {from} is in the future: the newest is {newest}");
-            return Err(Error::new(ErrorKind::OutOfRange, context));
-        }
-        self.check_watchable(from)?;
+        self.check_beginning(from)?;
         let names = self.catalog();
         let names = names.keyspaces.iter();
         let mut telling = Telling {
@@ -48,7 +42,7 @@ impl Replica {
         };
         let read = self.records(&rooms, from, newest, |record| telling.add(record));
         self.check_watchable(from)?;
-        let stopped = read?.is_some();
+        let stopped = read?;
         let mut page = telling.page;
         page.more = stopped && page.next <= newest;
         if !stopped {
@@ -114,12 +108,7 @@ impl Telling<'_> {
         let (keyspace_id, user_key) = keys::read_row_key(row.key());
         let change = match row {
             RowRecord::Put(key, _) => {
-                let Some(view) = self.stored(key, revision)? else {
-                    self.replica.check_watchable(revision)?;
-                    let context = format!("the row that revision {revision} wrote is not there");
-                    return Err(Error::new(ErrorKind::Corrupt, context));
-                };
-                Change::Put(view)
+                Change::Put(self.replica.row_written(self.rooms, key, revision)?)
             }
             RowRecord::Deleted(_) => Change::Deleted(user_key),
             RowRecord::Ended(_) => Change::Ended(user_key),
@@ -129,7 +118,10 @@ impl Telling<'_> {
         };
         let previous = match row {
             RowRecord::RangeDeleted(_) => None,
-            row => self.stored(row.key(), Revision(revision.0 - 1))?,
+            row => {
+                let before = Revision(revision.0 - 1);
+                self.replica.row_as_stored(self.rooms, row.key(), before)?
+            }
         };
         let previous = previous.filter(|old| follows(&change, old));
         Ok(RowDiff {
@@ -137,12 +129,5 @@ impl Telling<'_> {
             keyspace: self.names.get(&keyspace_id).map(|name| (*name).to_owned()),
             event: WatchEvent { change, previous },
         })
-    }
-
-    /// A row at a revision, though its end may have come since.
-    fn stored(&self, key: &Bytes, at: Revision) -> Result<Option<RowView>> {
-        let found = self.replica.noticed(self.rooms.store.get(key, at))?;
-        let (_, user_key) = keys::read_row_key(key);
-        Ok(found.map(|row| read::view(user_key, row)))
     }
 }

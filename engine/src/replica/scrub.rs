@@ -11,7 +11,7 @@ use super::rooms::{Rooms, rooms_name};
 use crate::checkpoint::check::Check;
 use crate::checkpoint::writer::{partitions_dir, store_dir};
 use crate::error::{Damage, Error, Result};
-use crate::inspect::{self, Problem, Seen, Severity};
+use crate::inspect::{self, Seen, Severity};
 use crate::queue::PartitionLengths;
 use crate::scrub::{Overseer, Scrub};
 use crate::state::State;
@@ -80,10 +80,7 @@ impl Replica {
             if let Seen::Problem(problem) = seen
                 && problem.severity != Severity::Harmless
             {
-                let Problem {
-                    path, offset, what, ..
-                } = problem;
-                found.push(Damage { path, offset, what });
+                found.push(Damage::from(problem));
             }
         });
         if let Err(error) = looked {

@@ -35,7 +35,6 @@ pub struct Watch {
     replica: Replica,
     request: WatchRequest,
     keyspace: KeyspaceId,
-    range: KeyRange,
     subscribed: Arc<Subscribed>,
 }
 
@@ -48,12 +47,10 @@ impl Replica {
     pub fn watch(&self, request: WatchRequest, wake: Box<dyn Fn() + Send + Sync>) -> Result<Watch> {
         let keyspace = self.keyspace(&request.keyspace)?;
         let interest = interest(keyspace, &request.keys)?;
-        let range = interest.range();
         Ok(Watch {
             replica: self.clone(),
             request,
             keyspace,
-            range,
             subscribed: self.inner.feed.subscribe(interest, wake),
         })
     }
@@ -77,14 +74,53 @@ impl Replica {
         Ok(())
     }
 
-    /// The records of entries from a revision on, which is at most the next one.
+    /// Whether changes can be told from a revision on, which may be the next one.
+    pub(super) fn check_beginning(&self, from: Revision) -> Result<()> {
+        let newest = self.revision();
+        if from.0 > newest.0 + 1 {
+            let context = format!("revision {from} is in the future: the newest is {newest}");
+            return Err(Error::new(ErrorKind::OutOfRange, context));
+        }
+        self.check_watchable(from)
+    }
+
+    /// A row at a revision, though its end may have come since.
+    pub(super) fn row_as_stored(
+        &self,
+        rooms: &Rooms,
+        key: &Bytes,
+        at: Revision,
+    ) -> Result<Option<RowView>> {
+        let found = self.noticed(rooms.store.get(key, at))?;
+        let (_, user_key) = keys::read_row_key(key);
+        Ok(found.map(|row| read::view(user_key, row)))
+    }
+
+    /// The row that a revision wrote.
+    pub(super) fn row_written(
+        &self,
+        rooms: &Rooms,
+        key: &Bytes,
+        revision: Revision,
+    ) -> Result<RowView> {
+        let found = self.row_as_stored(rooms, key, revision)?;
+        if let Some(row) = found.filter(|row| row.mod_revision == revision) {
+            return Ok(row);
+        }
+        self.check_watchable(revision)?;
+        let context = format!("the row that revision {revision} wrote is not there");
+        Err(Error::new(ErrorKind::Corrupt, context))
+    }
+
+    /// Shows the records of entries from a revision on, which is at most the next one, as long as
+    /// `see` wants more; answers whether there may be more.
     pub(super) fn records(
         &self,
         rooms: &Rooms,
         from: Revision,
         newest: Revision,
         mut see: impl FnMut(&EntryRecord) -> Result<bool>,
-    ) -> Result<Option<Revision>> {
+    ) -> Result<bool> {
         let mut bytes = 0;
         let found = rooms.store.scan(keys::changes_from(from), newest, false);
         for item in self.noticed(found)? {
@@ -92,10 +128,10 @@ impl Replica {
             bytes += row.value.len();
             let record = EntryRecord::decode(row.value)?;
             if !see(&record)? || bytes > READ_BYTES_MAX {
-                return Ok(Some(record.last_revision()));
+                return Ok(true);
             }
         }
-        Ok(None)
+        Ok(false)
     }
 }
 
@@ -106,14 +142,8 @@ impl Watch {
     /// `OutOfRange` if changes of that revision are compacted, or if it lies in the future: later
     /// than the next one.
     pub fn start(&self, from: Option<Revision>) -> Result<WatchPosition> {
-        let newest = self.replica.revision();
-        let next = Revision(newest.0 + 1);
-        let from = from.unwrap_or(next);
-        if from > next {
-            let context = format!("revision {from} is in the future: the newest is {newest}");
-            return Err(Error::new(ErrorKind::OutOfRange, context));
-        }
-        self.replica.check_watchable(from)?;
+        let from = from.unwrap_or(Revision(self.replica.revision().0 + 1));
+        self.replica.check_beginning(from)?;
         Ok(WatchPosition::at(from))
     }
 
@@ -146,8 +176,7 @@ impl Watch {
             .records(&rooms, from.revision, newest, |record| paging.add(record));
         // Asked last: a floor that rises meanwhile lets compaction drop what is being read.
         self.replica.check_watchable(from.revision)?;
-        let stopped = read?;
-        Ok(paging.finish(stopped.is_some(), newest))
+        Ok(paging.finish(read?, newest))
     }
 
     /// Where to go on after a page was the last for now, and whether anything of interest has
@@ -183,7 +212,7 @@ impl Watch {
         if paging.needs_disk {
             return Ok(None);
         }
-        if rooms.is_some() && self.request.previous {
+        if self.request.previous {
             self.replica.check_watchable(from.revision)?;
         }
         Ok(Some(paging.finish(more, head)))
@@ -293,7 +322,7 @@ impl<'a> Paging<'a> {
         let before = Revision(commit.revision.0 - u64::from(!on(Planted::WrongPrevious)));
         let (change, key) = match row {
             RowRecord::Put(key, new) => {
-                if watch.request.no_puts || !watch.range.contains(key) {
+                if watch.request.no_puts || !watch.subscribed.range().contains(key) {
                     return Ok(None);
                 }
                 let Some(view) = self.written(key, commit.revision, new.as_ref())? else {
@@ -303,7 +332,7 @@ impl<'a> Paging<'a> {
             }
             RowRecord::RangeDeleted(range) => return self.range_event(commit, range),
             RowRecord::Deleted(key) | RowRecord::Ended(key) => {
-                if watch.request.no_deletes || !watch.range.contains(key) {
+                if watch.request.no_deletes || !watch.subscribed.range().contains(key) {
                     return Ok(None);
                 }
                 let (_, user_key) = keys::read_row_key(key);
@@ -329,25 +358,20 @@ impl<'a> Paging<'a> {
         revision: Revision,
         new: Option<&NewRow>,
     ) -> Result<Option<RowView>> {
-        let Some(new) = new else {
-            let found = self.stored(key, revision)?;
-            if self.needs_disk
-                || found
-                    .as_ref()
-                    .is_some_and(|row| row.mod_revision == revision)
-            {
-                return Ok(found);
-            }
-            self.watch.replica.check_watchable(revision)?;
-            let context = format!("the row that revision {revision} wrote is not there");
-            return Err(Error::new(ErrorKind::Corrupt, context));
+        if let Some(new) = new {
+            let row = Row {
+                value: new.value.clone(),
+                mod_revision: revision,
+                meta: new.meta,
+            };
+            let (_, user_key) = keys::read_row_key(key);
+            return Ok(Some(self.shown(read::view(user_key, row))));
+        }
+        let Some(rooms) = self.rooms() else {
+            return Ok(None);
         };
-        let row = Row {
-            value: new.value.clone(),
-            mod_revision: revision,
-            meta: new.meta,
-        };
-        Ok(Some(self.view(key, row)))
+        let row = self.watch.replica.row_written(rooms, key, revision)?;
+        Ok(Some(self.shown(row)))
     }
 
     /// A deleted range, as far as it is watched: of one row it is a deletion, if that was there.
@@ -364,11 +388,10 @@ impl<'a> Paging<'a> {
                 previous: None,
             }));
         }
-        let Some(range) = watch
-            .range
-            .overlap(range)
-            .filter(|_| !watch.request.no_deletes)
-        else {
+        if watch.request.no_deletes {
+            return Ok(None);
+        }
+        let Some(range) = watch.subscribed.range().overlap(range) else {
             return Ok(None);
         };
         let (_, start) = keys::read_row_key(&range.start);
@@ -386,19 +409,22 @@ impl<'a> Paging<'a> {
         }))
     }
 
-    /// A row at a revision, though its end may have come since.
-    fn stored(&mut self, key: &Bytes, at: Revision) -> Result<Option<RowView>> {
-        let Some(rooms) = self.rooms else {
-            self.needs_disk = true;
-            return Ok(None);
-        };
-        let found = self.watch.replica.noticed(rooms.store.get(key, at))?;
-        Ok(found.map(|row| self.view(key, row)))
+    /// The disk, or the remark that it is needed.
+    fn rooms(&mut self) -> Option<&'a Rooms> {
+        self.needs_disk |= self.rooms.is_none();
+        self.rooms
     }
 
-    fn view(&self, key: &Bytes, row: Row) -> RowView {
-        let (_, user_key) = keys::read_row_key(key);
-        let mut view = read::view(user_key, row);
+    /// A row at a revision, though its end may have come since.
+    fn stored(&mut self, key: &Bytes, at: Revision) -> Result<Option<RowView>> {
+        let Some(rooms) = self.rooms() else {
+            return Ok(None);
+        };
+        let found = self.watch.replica.row_as_stored(rooms, key, at)?;
+        Ok(found.map(|row| self.shown(row)))
+    }
+
+    fn shown(&self, mut view: RowView) -> RowView {
         if self.watch.request.keys_only {
             view.value = Bytes::new();
         }

@@ -12,7 +12,7 @@ use super::folder::number;
 use super::index::Place;
 use super::inspect::segments;
 use crate::env::Vfs;
-use crate::error::{Damage, Result};
+use crate::error::Result;
 use crate::inspect::{Problem, Seen, Severity};
 use crate::scrub::{Overseer, Scrub};
 
@@ -30,17 +30,11 @@ impl Log {
         let disk = scrub.disk();
         for _ in 0..TRIES_MAX {
             let (paths, synced) = self.in_use();
-            let mut hear = |problem: &Problem| {
-                if self.is_damage(problem, synced) {
-                    let Problem {
-                        path, offset, what, ..
-                    } = problem.clone();
-                    scrub.found(&Damage { path, offset, what });
-                }
-            };
             let looked = segments(&disk, &paths, false, &mut |seen| {
-                if let Seen::Problem(problem) = seen {
-                    hear(&problem);
+                if let Seen::Problem(problem) = seen
+                    && self.is_damage(&problem, synced)
+                {
+                    scrub.found(&problem.into());
                 }
             });
             let (Err(error), Some(first)) = (looked, paths.first()) else {

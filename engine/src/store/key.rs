@@ -61,6 +61,16 @@ impl KeyRange {
         self.end.as_ref().is_some_and(|end| end <= key)
     }
 
+    /// The keys that either range holds, if they share some.
+    pub fn union(&self, other: &Self) -> Option<Self> {
+        self.overlap(other)?;
+        let ends = self.end.as_ref().zip(other.end.as_ref());
+        Some(Self {
+            start: self.start.clone().min(other.start.clone()),
+            end: ends.map(|(a, b)| a.max(b).clone()),
+        })
+    }
+
     /// Whether the range and the keys from `smallest` to `largest` may share a key.
     pub(super) fn meets(&self, smallest: &[u8], largest: &[u8]) -> bool {
         self.start <= largest && !self.ends_before(smallest)

@@ -276,17 +276,15 @@ impl<'a> Written<'a> {
     /// Finds for changes of unknown outcome the revisions at which watchers saw them.
     fn bind(&mut self, claims: &[Claim], report: &mut Report) {
         let mut by_value: HashMap<(&str, &str), (&'a Rows, Option<u64>)> = HashMap::new();
-        for rows in &self.unknown {
-            for (key, value) in *rows {
+        let unknown = self.unknown.iter().map(|rows| (*rows, None));
+        let known = self
+            .at
+            .iter()
+            .map(|(revision, rows)| (*rows, Some(*revision)));
+        for (rows, at) in unknown.chain(known) {
+            for (key, value) in rows {
                 if let Some(value) = value {
-                    by_value.insert((key, value), (rows, None));
-                }
-            }
-        }
-        for (revision, rows) in &self.at {
-            for (key, value) in *rows {
-                if let Some(value) = value {
-                    by_value.insert((key, value), (rows, Some(*revision)));
+                    by_value.insert((key, value), (rows, at));
                 }
             }
         }
