@@ -33,7 +33,7 @@ pub enum Payload {
 }
 
 /// Commands that were waiting at the leader together.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
     /// The leader's time, milliseconds since 1970; state keeps the maximum it has seen.
     pub now_ms: u64,

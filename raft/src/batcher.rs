@@ -12,12 +12,16 @@
 //! - Bytes from the queue to the answer are at most `WAITING_BYTES_MAX`, else `Overloaded`.
 //! - Every command is answered: with its outcome, or with the error of its entry.
 //! - Nothing waits behind entries that nobody confirms: a leader without a majority refuses it.
+//! - A command whose caller has left before it was in the log is not written any more: what a
+//!   client has given up comes before what it sends later, or never.
+//! - A command whose caller has left before it was in the log is not written any more: what a
+//!   client was refused in time comes before all that it sends later, or never.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use engine::command::{Batch, Command, Outcome, Payload};
+use engine::command::{Batch, Command, Outcome};
 use engine::limits::{ENTRY_BYTES_MAX, ENTRY_COMMANDS_MAX};
 use engine::segment::Log;
 use openraft::errors::{ClientWriteError, ForwardReason, RaftError};
@@ -69,6 +73,13 @@ struct Waiting {
     command: Command,
     answer: oneshot::Sender<Result<Outcome>>,
     held: Held,
+}
+
+/// Commands that travel together, and who waits for each.
+#[derive(Debug, Default)]
+struct Entry {
+    batch: Batch,
+    answers: Vec<(oneshot::Sender<Result<Outcome>>, Held)>,
 }
 
 /// Bytes that count until their command is answered.
@@ -143,17 +154,17 @@ impl Queue {
             let Some(permit) = self.place(&group, &mut next).await else {
                 return;
             };
-            let Some(waiting) = self.take(&mut next).await else {
+            let Some(entry) = self.take(&mut next).await else {
                 return;
             };
             let group = Arc::clone(&group);
-            let mut entry = Box::pin(async move {
+            let mut written = Box::pin(async move {
                 let _permit = permit;
-                write(&group, waiting).await;
+                write(&group, entry).await;
             });
             // The first poll hands the entry to openraft, so that entries keep their order.
-            if futures::poll!(&mut entry).is_pending() {
-                tokio::spawn(entry);
+            if futures::poll!(&mut written).is_pending() {
+                tokio::spawn(written);
             }
         }
     }
@@ -181,14 +192,15 @@ impl Queue {
     }
 
     /// As many waiting commands as one entry takes, at least one.
-    async fn take(&mut self, next: &mut Option<Waiting>) -> Option<Vec<Waiting>> {
+    async fn take(&mut self, next: &mut Option<Waiting>) -> Option<Entry> {
         let first = match next.take() {
             Some(first) => first,
             None => self.queue.recv().await?,
         };
         let mut bytes = first.held.bytes;
-        let mut taken = vec![first];
-        while taken.len() < ENTRY_COMMANDS_MAX {
+        let mut entry = Entry::default();
+        entry.push(first);
+        while entry.answers.len() < ENTRY_COMMANDS_MAX {
             let Ok(waiting) = self.queue.try_recv() else {
                 break;
             };
@@ -197,58 +209,60 @@ impl Queue {
                 *next = Some(waiting);
                 break;
             }
-            taken.push(waiting);
+            entry.push(waiting);
         }
-        Some(taken)
+        Some(entry)
     }
 }
 
-async fn write(group: &Group, waiting: Vec<Waiting>) {
-    let mut commands = Vec::with_capacity(waiting.len());
-    let mut answers = Vec::with_capacity(waiting.len());
-    for Waiting {
-        command,
-        answer,
-        held,
-    } in waiting
-    {
-        commands.push(command);
-        answers.push((answer, held));
+impl Entry {
+    fn push(&mut self, waiting: Waiting) {
+        self.batch.commands.push(waiting.command);
+        self.answers.push((waiting.answer, waiting.held));
     }
-    let count = commands.len() as u64;
-    let payload = Payload::Batch(Batch {
-        now_ms: now_ms(&group.env, &group.view),
-        commands,
-    });
-    let proposal = Proposal(payload.encode());
-    drop(payload);
-    match decide(group, proposal).await {
-        Ok(written) => {
-            let counters = &group.counters;
-            counters.commands.fetch_add(count, Ordering::Relaxed);
-            counters.entries.fetch_add(1, Ordering::Relaxed);
-            let mut outcomes = written.data.0.into_iter();
-            for (answer, _held) in answers {
-                let outcome = outcomes
-                    .next()
-                    .ok_or_else(|| Error::Fatal("an entry answered too few outcomes".to_owned()));
-                // A caller that has left wants no answer.
-                answer.send(outcome).ok();
-            }
+
+    /// Lets go of the commands that nobody waits for; answers whether any are left.
+    fn is_wanted(&mut self) -> bool {
+        if self.answers.iter().any(|(answer, _)| answer.is_closed()) {
+            let commands = self.batch.commands.drain(..);
+            let both = commands.zip(self.answers.drain(..));
+            let wanted = both.filter(|(_, (answer, _))| !answer.is_closed());
+            (self.batch.commands, self.answers) = wanted.collect();
         }
-        Err(error) => {
-            for (answer, _held) in answers {
-                answer.send(Err(refused(&error))).ok();
+        !self.answers.is_empty()
+    }
+
+    fn answer(self, group: &Group, written: Written) {
+        let count = self.answers.len() as u64;
+        let mut outcomes = match written {
+            Ok(written) => {
+                let counters = &group.counters;
+                counters.commands.fetch_add(count, Ordering::Relaxed);
+                counters.entries.fetch_add(1, Ordering::Relaxed);
+                Ok(written.data.0.into_iter())
             }
+            Err(error) => Err(error),
+        };
+        for (answer, _held) in self.answers {
+            let outcome = match &mut outcomes {
+                Ok(outcomes) => outcomes
+                    .next()
+                    .ok_or_else(|| Error::Fatal("an entry answered too few outcomes".to_owned())),
+                Err(error) => Err(refused(error)),
+            };
+            // A caller that has left wants no answer.
+            answer.send(outcome).ok();
         }
     }
 }
 
 /// Writes an entry; again while this leader is not sure enough of its office to accept it.
-async fn decide(group: &Group, proposal: Proposal) -> Written {
+async fn write(group: &Group, mut entry: Entry) {
     let until = Instant::now() + group.timings.election_max;
-    loop {
-        let written = group.raft.client_write(proposal.clone()).await;
+    while entry.is_wanted() {
+        entry.batch.now_ms = now_ms(&group.env, &group.view);
+        let proposal = Proposal(entry.batch.encode());
+        let written = group.raft.client_write(proposal).await;
         // Refused before the entry was in the log: to try again is no second time.
         let unsure = matches!(
             &written,
@@ -256,7 +270,7 @@ async fn decide(group: &Group, proposal: Proposal) -> Written {
                 if forward.reason == ForwardReason::LeaseExpired
         );
         if !unsure || !group.leads() || Instant::now() >= until {
-            return written;
+            return entry.answer(group, written);
         }
         sleep(LEASE_CHECK).await;
     }
@@ -272,5 +286,57 @@ pub(crate) fn refused(error: &WriteError) -> Error {
         RaftError::APIError(ClientWriteError::LogEntryDiscarded(_)) => Error::NoQuorum,
         RaftError::APIError(other) => Error::Invalid(other.to_string()),
         RaftError::Fatal(error) => fatal(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::pin::pin;
+
+    use engine::env::Env;
+    use engine::ids::ClusterId;
+    use engine::segment::LogOptions;
+
+    use super::*;
+
+    fn command(name: &str) -> Command {
+        Command::DropKeyspace {
+            name: name.to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_its_caller_has_given_up_is_not_written() {
+        let log = Log::open(
+            &Env::memory(),
+            Path::new("/log"),
+            ClusterId(1),
+            LogOptions::default(),
+        );
+        let (batcher, mut queue) = Batcher::new(log.expect("a new log"));
+        let mut first = pin!(batcher.propose(command("first")));
+        let mut given_up = Box::pin(batcher.propose(command("given up")));
+        let mut last = Box::pin(batcher.propose(command("last")));
+        assert!(futures::poll!(&mut first).is_pending());
+        assert!(futures::poll!(&mut given_up).is_pending());
+        assert!(futures::poll!(&mut last).is_pending());
+        let bytes = batcher.waiting_bytes.load(Ordering::Relaxed);
+
+        drop(given_up);
+        let mut entry = queue.take(&mut None).await.expect("the queue is open");
+        assert!(entry.is_wanted());
+        let expected = [command("first"), command("last")];
+        assert_eq!(entry.batch.commands, expected);
+        assert!(batcher.waiting_bytes.load(Ordering::Relaxed) < bytes);
+
+        // Given up while the entry waits for another try.
+        drop(last);
+        assert!(entry.is_wanted());
+        assert_eq!(entry.batch.commands, expected[..1]);
+        let (answer, _) = entry.answers.pop().expect("one is left");
+        answer.send(Err(Error::Overloaded)).expect("it is awaited");
+        assert!(matches!(first.await, Err(Error::Overloaded)));
+        assert!(!entry.is_wanted());
     }
 }

@@ -53,7 +53,7 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> Result<()> {
     let work = || {
         while let Some(target) = next() {
             let fuzzer = Fuzzer::new(root, &program, target)?;
-            fuzzer.run(seconds)?;
+            fuzzer.run(seconds, args.seed)?;
             if args.keep {
                 fuzzer.keep()?;
             }
@@ -141,10 +141,13 @@ impl<'a> Fuzzer<'a> {
     }
 
     /// Looks for new inputs for so long.
-    fn run(&self, seconds: u64) -> Result<()> {
+    fn run(&self, seconds: u64, seed: Option<NonZero<u32>>) -> Result<()> {
+        // libFuzzer takes zero for a seed of its own choice.
+        let seed = seed.map_or(0, NonZero::get);
         let output = self
             .command()
             .arg(format!("-max_total_time={seconds}"))
+            .arg(format!("-seed={seed}"))
             .arg(format!("-max_len={INPUT_BYTES_MAX}"))
             .args(["-rss_limit_mb=512", "-malloc_limit_mb=256", "-timeout=10"])
             .args(["-print_final_stats=1", "-verbosity=0"])

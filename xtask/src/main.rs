@@ -20,7 +20,7 @@ usage: cargo xtask <word>
   fix      formats, applies the lints' own suggestions, records today's lengths
   tidy     only the house rules, with every complaint
   ratchet  only records today's lengths in xtask/ratchet.toml
-  fuzz     [--seconds N | --total N] [--keep] [TARGET…]
+  fuzz     [--seconds N | --total N] [--seed N] [--keep] [TARGET…]
            feeds every decoder any bytes, 20 s each; --keep renews fuzz/corpus
   soak     (--hours N | --minutes N) [--real PERCENT] [--from SEED] [--record FILE]
            fresh simulated worlds on all processors, then real nodes; prints a row for

@@ -19,6 +19,19 @@ const BATCH: u8 = 2;
 const HAS_DEFAULT_TTL: u8 = 1;
 const IS_VERSIONED: u8 = 2;
 
+impl Batch {
+    /// The bytes of an entry that carries this batch.
+    pub fn encode(&self) -> Bytes {
+        let size: usize = self.commands.iter().map(Command::size_hint).sum();
+        let mut out = Encoder::with_capacity(16 + size);
+        out.u8(BATCH).u64(self.now_ms).count(self.commands.len());
+        for command in &self.commands {
+            command.put(&mut out);
+        }
+        out.finish()
+    }
+}
+
 impl Payload {
     /// The entry's bytes.
     pub fn encode(&self) -> Bytes {
@@ -29,15 +42,7 @@ impl Payload {
                 out.u8(1).raw(membership);
                 out.finish()
             }
-            Self::Batch(batch) => {
-                let size: usize = batch.commands.iter().map(Command::size_hint).sum();
-                let mut out = Encoder::with_capacity(16 + size);
-                out.u8(BATCH).u64(batch.now_ms).count(batch.commands.len());
-                for command in &batch.commands {
-                    command.put(&mut out);
-                }
-                out.finish()
-            }
+            Self::Batch(batch) => batch.encode(),
         }
     }
 

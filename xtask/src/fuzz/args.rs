@@ -1,5 +1,7 @@
 //! What `cargo xtask fuzz` is asked for.
 
+use std::num::NonZero;
+
 use anyhow::{Context, Result, bail};
 
 /// How long each target runs unless told otherwise.
@@ -11,6 +13,8 @@ pub(super) struct Args {
     time: Time,
     /// Whether `fuzz/corpus` is made anew of what was found.
     pub(super) keep: bool,
+    /// What makes a run find the same inputs again; none: other ones each time.
+    pub(super) seed: Option<NonZero<u32>>,
     named: Vec<String>,
 }
 
@@ -24,11 +28,12 @@ enum Time {
 }
 
 impl Args {
-    /// Reads `[--seconds N | --total N] [--keep] [TARGET…]`.
+    /// Reads `[--seconds N | --total N] [--seed N] [--keep] [TARGET…]`.
     pub(super) fn parse(words: &[&str]) -> Result<Self> {
         let mut args = Self {
             time: Time::Each(SECONDS),
             keep: false,
+            seed: None,
             named: Vec::new(),
         };
         let mut words = words.iter();
@@ -36,6 +41,11 @@ impl Args {
         while let Some(word) = words.next() {
             match *word {
                 "--keep" => args.keep = true,
+                "--seed" => {
+                    let number = words.next().context("--seed what?")?;
+                    let seed = number.parse();
+                    args.seed = Some(seed.with_context(|| format!("read --seed {number}"))?);
+                }
                 "--seconds" | "--total" => {
                     if timed {
                         bail!("give --seconds or --total, and once");
@@ -89,10 +99,20 @@ mod tests {
 
     #[test]
     fn words_are_read_in_any_order() {
-        let args = Args::parse(&["log_head", "--keep", "--seconds", "3", "outcome"]);
+        let words = [
+            "log_head",
+            "--keep",
+            "--seconds",
+            "3",
+            "--seed",
+            "7",
+            "outcome",
+        ];
+        let args = Args::parse(&words);
         let expected = Args {
             time: Time::Each(3),
             keep: true,
+            seed: NonZero::new(7),
             named: vec!["log_head".to_owned(), "outcome".to_owned()],
         };
         assert_eq!(args.expect("all are known"), expected);
@@ -106,6 +126,7 @@ mod tests {
         assert!(told(&["--seconds"]).contains("--seconds what?"));
         assert!(told(&["--total", "soon"]).contains("read --total soon"));
         assert!(told(&["--total", "-1"]).contains("read --total -1"));
+        assert!(told(&["--seed", "0"]).contains("read --seed 0"));
         assert!(told(&["--seconds", "0"]).contains("never end"));
         assert!(told(&["--seconds", "3", "--total", "9"]).contains("once"));
     }
