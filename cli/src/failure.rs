@@ -96,6 +96,8 @@ fn code(error: &ClientError) -> ExitCode {
     match error.code {
         Code::NotFound => ExitCode::NotThere,
         Code::InvalidArgument => ExitCode::Usage,
+        // No later moment helps.
+        Code::ResourceExhausted if error.is("QUOTA_REACHED") => ExitCode::Failed,
         Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted => {
             ExitCode::Unavailable
         }
@@ -129,6 +131,10 @@ fn hint(error: &ClientError) -> Option<String> {
         "UNKNOWN_VERSION" => "see which there are: engine-cli kv history KEY --keyspace KEYSPACE",
         "NOT_VERSIONED" => {
             "versions are kept from then on after 'engine-cli keyspace alter KEYSPACE --versioned'"
+        }
+        "QUOTA_REACHED" => {
+            "delete rows, or raise the quota with 'engine-cli keyspace alter': it takes all options, \
+             see 'engine-cli keyspace describe'"
         }
         "CURSOR_INVALID" => "use the cursor exactly as it was printed, with the same scan",
         _ if error.certainty() == Certainty::Unknown => {

@@ -9,6 +9,8 @@ use engine_proto::v1::keyspaces_client::KeyspacesClient;
 use crate::call::{Calls, Kind, service};
 use crate::error::Result;
 
+pub use engine_proto::v1::KeyspaceUsage;
+
 /// Calls about keyspaces; from [`Client::keyspaces`](crate::Client::keyspaces).
 #[derive(Clone, Debug)]
 pub struct Keyspaces {
@@ -24,6 +26,13 @@ pub struct KeyspaceOptions {
     /// Every version that a write replaces is kept, and a delete leaves a marker: see
     /// [`Kv::versions`](crate::Kv::versions). Such a keyspace holds plain values only.
     pub versioned: bool,
+    /// Most rows that it holds: `QUOTA_REACHED` for a commit that would make them more. Such a keyspace
+    /// holds plain values only. `None` for no quota.
+    pub rows_max: Option<u64>,
+    /// Most bytes of keys and values that it holds, versions included. `None` for no quota.
+    pub bytes_max: Option<u64>,
+    /// Its rows stay out of the row cache: for rows that are seldom read twice.
+    pub uncached: bool,
 }
 
 /// A keyspace.
@@ -33,6 +42,8 @@ pub struct Keyspace {
     pub name: String,
     /// How it treats its rows.
     pub options: KeyspaceOptions,
+    /// What it holds, if it has a quota.
+    pub usage: Option<KeyspaceUsage>,
 }
 
 impl Keyspaces {
@@ -142,6 +153,7 @@ impl Keyspaces {
             .map(|keyspace| Keyspace {
                 name: keyspace.name,
                 options: KeyspaceOptions::read(keyspace.options.unwrap_or_default()),
+                usage: keyspace.usage,
             })
             .collect())
     }
@@ -153,6 +165,9 @@ impl KeyspaceOptions {
         pb::KeyspaceOptions {
             default_ttl_ms: self.default_ttl.map(ms),
             versioned: self.versioned,
+            rows_max: self.rows_max,
+            bytes_max: self.bytes_max,
+            uncached: self.uncached,
         }
     }
 
@@ -160,6 +175,9 @@ impl KeyspaceOptions {
         Self {
             default_ttl: options.default_ttl_ms.map(Duration::from_millis),
             versioned: options.versioned,
+            rows_max: options.rows_max,
+            bytes_max: options.bytes_max,
+            uncached: options.uncached,
         }
     }
 }

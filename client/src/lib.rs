@@ -90,7 +90,7 @@ pub use commit::{Commit, Committed, Condition, GuardFailed, Guarded, OpResult};
 pub use consumer::{Consumer, ConsumerOptions, Record, Start};
 pub use error::{Certainty, Error, Result, reason};
 pub use expiry::{Expiry, Ttl};
-pub use keyspaces::{Keyspace, KeyspaceOptions, Keyspaces};
+pub use keyspaces::{Keyspace, KeyspaceOptions, KeyspaceUsage, Keyspaces};
 pub use kv::{Counted, Kv, Looked, Page, ReadOptions, Removed, Row, RowKind, Scan, Written};
 pub use log::{Fetch, Fetched, Header, Log, Message, NewMessage, Produced, Published};
 pub use maintenance::{

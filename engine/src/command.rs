@@ -17,7 +17,7 @@ mod outcome;
 
 use bytes::Bytes;
 
-pub use outcome::{OpResult, Outcome, Refusal};
+pub use outcome::{OpResult, Outcome, Quota, Refusal};
 
 use crate::ids::{Boot, NodeId, Offset, PartitionId, Revision, SessionId};
 
@@ -180,6 +180,26 @@ pub struct KeyspaceOptions {
     /// keyspace is dropped. Such a keyspace holds plain values only. What was kept stays when
     /// the option is taken away.
     pub versioned: bool,
+    /// Most rows that it holds; `None` for no quota. Rows that have ended count until a tick has
+    /// removed them. A keyspace with a quota holds plain values only.
+    pub rows_max: Option<u64>,
+    /// Most bytes of keys and values that it holds, versions included; `None` for no quota.
+    pub bytes_max: Option<u64>,
+    /// Its rows are kept out of the row cache, for those of others: for rows that are seldom read
+    /// twice.
+    pub uncached: bool,
+}
+
+impl KeyspaceOptions {
+    /// Whether rows and bytes are counted.
+    pub fn has_quota(&self) -> bool {
+        self.rows_max.is_some() || self.bytes_max.is_some()
+    }
+
+    /// Whether it holds neither sets nor hashes.
+    pub fn plain_values_only(&self) -> bool {
+        self.versioned || self.has_quota()
+    }
 }
 
 /// When a row ends: it is hidden from then on, and removed soon after.

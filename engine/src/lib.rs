@@ -36,6 +36,8 @@ mod changes;
 
 mod state;
 
+mod usage;
+
 mod session;
 
 pub mod checkpoint;

@@ -71,6 +71,10 @@ pub const SESSION_OUTCOME_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// A session unused for this long is forgotten; its requests then answer `SESSION_EXPIRED`.
 pub const SESSION_IDLE_MS_MAX: u64 = 60 * 60 * 1000;
 
+/// Most rows and versions that one tick counts in keyspaces that got their first quota when they
+/// had rows already.
+pub const TICK_COUNTS_MAX: usize = 5_000;
+
 /// Most sessions that one tick forgets, and most rows that one tick removes because they have
 /// ended: one apply must stay short.
 pub const TICK_EXPIRES_MAX: usize = 1_000;

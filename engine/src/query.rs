@@ -45,6 +45,20 @@ pub struct KeyspaceView {
     pub name: String,
     /// How it treats its rows.
     pub options: KeyspaceOptions,
+    /// What it holds, if it has a quota.
+    pub usage: Option<UsageView>,
+}
+
+/// What a keyspace with a quota holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UsageView {
+    /// Rows, with those that have ended and were not removed yet.
+    pub rows: u64,
+    /// Bytes of keys and values, versions included.
+    pub bytes: u64,
+    /// All is counted, and the quota holds. A keyspace that had rows before it had a quota is counted
+    /// first.
+    pub complete: bool,
 }
 
 /// Which versions of a row, the newest first.

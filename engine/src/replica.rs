@@ -387,7 +387,8 @@ impl Replica {
         let first_expiry_ms = writer.state.first_expiry_ms;
         let row = (first_expiry_ms != NEVER_MS).then_some(first_expiry_ms);
         let session = writer.state.sessions.next_due_ms();
-        row.into_iter().chain(session).min()
+        let counting = writer.state.is_counting().then_some(writer.state.now_ms);
+        row.into_iter().chain(session).chain(counting).min()
     }
 
     /// Where the replica stands.

@@ -17,6 +17,7 @@ use crate::ids::{Boot, KeyspaceId, LogId, NodeId, Offset, Revision, TopicId};
 use crate::queue::PartitionLengths;
 use crate::session::Sessions;
 use crate::store::NEVER_MS;
+use crate::usage::Usage;
 
 /// The keyspace that every group has from the beginning.
 pub const DEFAULT_KEYSPACE: &str = "default";
@@ -32,6 +33,8 @@ const FORMAT_1: u8 = 1;
 /// A keyspace's flags: 0 or 1 before keyspaces could be versioned.
 const HAS_MEMBERS: u8 = 1;
 const HAS_VERSIONS: u8 = 2;
+/// Before keyspaces could have quotas it was 0.
+const HAS_USAGE: u8 = 4;
 
 /// A group's state beside rows and messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +73,8 @@ pub(crate) struct Keyspace {
     pub(crate) has_members: bool,
     /// It is versioned, or once was: versions are rows elsewhere.
     pub(crate) has_versions: bool,
+    /// What it holds; `None` without a quota.
+    pub(crate) usage: Option<Usage>,
 }
 
 /// A topic.
@@ -107,6 +112,12 @@ impl State {
         }
     }
 
+    /// Whether a keyspace got its first quota when it had rows, and they are not all counted.
+    pub(crate) fn is_counting(&self) -> bool {
+        let mut usages = self.keyspaces.values().filter_map(|one| one.usage.as_ref());
+        usages.any(|usage| usage.walk.is_some())
+    }
+
     /// The checkpoint's bytes: the state, and how long each partition is at this moment.
     pub(crate) fn encode(&self, lengths: &PartitionLengths) -> Bytes {
         let mut out = Encoder::with_capacity(4096);
@@ -128,6 +139,9 @@ impl State {
         for (name, keyspace) in &self.keyspaces {
             out.str(name).u32(keyspace.id.0).u8(keyspace.flags());
             keyspace.options.put(&mut out);
+            if let Some(usage) = &keyspace.usage {
+                usage.put(&mut out);
+            }
         }
         out.u64(self.first_expiry_ms).u64(self.changes_from.0);
         out.u32(self.topics_made).count(self.topics.len());
@@ -206,11 +220,14 @@ impl Keyspace {
             options: KeyspaceOptions::default(),
             has_members: false,
             has_versions: false,
+            usage: None,
         }
     }
 
     fn flags(&self) -> u8 {
-        (u8::from(self.has_members) * HAS_MEMBERS) | (u8::from(self.has_versions) * HAS_VERSIONS)
+        (u8::from(self.has_members) * HAS_MEMBERS)
+            | (u8::from(self.has_versions) * HAS_VERSIONS)
+            | (u8::from(self.usage.is_some()) * HAS_USAGE)
     }
 
     /// Reads a keyspace; the first format has fewer fields.
@@ -220,7 +237,7 @@ impl Keyspace {
             return Ok(Self::new(id));
         }
         let flags = input.u8("keyspace flags")?;
-        if flags > HAS_MEMBERS | HAS_VERSIONS {
+        if flags > HAS_MEMBERS | HAS_VERSIONS | HAS_USAGE {
             return Err(input.error("keyspace flags", "a flag is unknown"));
         }
         Ok(Self {
@@ -228,6 +245,11 @@ impl Keyspace {
             has_members: flags & HAS_MEMBERS != 0,
             has_versions: flags & HAS_VERSIONS != 0,
             options: KeyspaceOptions::get(input)?,
+            usage: if flags & HAS_USAGE != 0 {
+                Some(Usage::get(input)?)
+            } else {
+                None
+            },
         })
     }
 }

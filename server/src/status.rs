@@ -177,6 +177,7 @@ fn refused(refusal: &Refusal) -> Verdict {
         Refusal::UnknownVersion { .. } => (Code::NotFound, "UNKNOWN_VERSION"),
         Refusal::NotVersioned { .. } => (Code::FailedPrecondition, "NOT_VERSIONED"),
         Refusal::PlainValuesOnly { .. } => (Code::FailedPrecondition, "PLAIN_VALUES_ONLY"),
+        Refusal::QuotaReached { .. } => (Code::ResourceExhausted, "QUOTA_REACHED"),
         Refusal::LimitReached { .. } => (Code::ResourceExhausted, "LIMIT_REACHED"),
         Refusal::StaleBoot { .. } => (Code::FailedPrecondition, "STALE_BOOT"),
         Refusal::FloorOutOfRange { .. } => (Code::OutOfRange, "FLOOR_OUT_OF_RANGE"),

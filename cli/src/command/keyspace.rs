@@ -65,6 +65,9 @@ fn wanted(args: KeyspaceArgs) -> KeyspaceOptions {
     KeyspaceOptions {
         default_ttl: args.default_ttl,
         versioned: args.versioned,
+        rows_max: args.rows_max,
+        bytes_max: args.bytes_max,
+        uncached: args.uncached,
     }
 }
 
@@ -116,6 +119,18 @@ struct KeyspaceShown {
     #[serde(skip)]
     default_ttl: String,
     versioned: bool,
+    rows_max: Option<u64>,
+    bytes_max: Option<u64>,
+    uncached: bool,
+    usage: Option<Used>,
+}
+
+/// What a keyspace with a quota holds.
+#[derive(Serialize)]
+struct Used {
+    rows: u64,
+    bytes: u64,
+    complete: bool,
 }
 
 impl KeyspaceShown {
@@ -124,6 +139,14 @@ impl KeyspaceShown {
         Self {
             name: keyspace.name,
             versioned: keyspace.options.versioned,
+            rows_max: keyspace.options.rows_max,
+            bytes_max: keyspace.options.bytes_max,
+            uncached: keyspace.options.uncached,
+            usage: keyspace.usage.map(|usage| Used {
+                rows: usage.rows,
+                bytes: usage.bytes,
+                complete: usage.complete,
+            }),
             default_ttl_ms: ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)),
             default_ttl: ttl.map_or("never".to_owned(), |ttl| {
                 format!("after {}", humantime::format_duration(ttl))
@@ -134,6 +157,29 @@ impl KeyspaceShown {
     fn versions(&self) -> &'static str {
         if self.versioned { "kept" } else { "not kept" }
     }
+
+    fn cached(&self) -> &'static str {
+        if self.uncached { "no" } else { "yes" }
+    }
+
+    /// What it holds of what it may hold.
+    fn quota(&self) -> String {
+        let Some(used) = &self.usage else {
+            return "none".to_owned();
+        };
+        let of = |used: u64, max: Option<u64>, what: &str| {
+            max.map(|max| format!("{} of {} {what}", thousands(used), thousands(max)))
+        };
+        let rows = of(used.rows, self.rows_max, "rows");
+        let bytes = of(used.bytes, self.bytes_max, "bytes");
+        let both: Vec<String> = rows.into_iter().chain(bytes).collect();
+        let so_far = if used.complete {
+            ""
+        } else {
+            " (being counted)"
+        };
+        format!("{}{so_far}", both.join(", "))
+    }
 }
 
 #[derive(Serialize)]
@@ -143,12 +189,14 @@ struct Keyspaces {
 
 impl Report for Keyspaces {
     fn human(&self) -> String {
-        let mut rows = table(["keyspace", "rows end", "versions"]);
+        let mut rows = table(["keyspace", "rows end", "versions", "cached", "quota"]);
         for keyspace in &self.keyspaces {
             rows.add_row([
                 keyspace.name.as_str(),
                 &keyspace.default_ttl,
                 keyspace.versions(),
+                keyspace.cached(),
+                &keyspace.quota(),
             ]);
         }
         lines(&rows)
@@ -165,11 +213,21 @@ struct Described {
 
 impl Report for Described {
     fn human(&self) -> String {
-        let mut rows = table(["keyspace", "rows end", "versions", "rows", "at revision"]);
+        let mut rows = table([
+            "keyspace",
+            "rows end",
+            "versions",
+            "cached",
+            "quota",
+            "rows",
+            "at revision",
+        ]);
         rows.add_row([
             self.keyspace.name.clone(),
             self.keyspace.default_ttl.clone(),
             self.keyspace.versions().to_owned(),
+            self.keyspace.cached().to_owned(),
+            self.keyspace.quota(),
             thousands(self.rows),
             self.revision.to_string(),
         ]);

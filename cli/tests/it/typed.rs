@@ -13,6 +13,7 @@ fn typed_values_and_ends_from_the_command_line() {
         listed.contains("after 1day") && listed.contains("never"),
         "{listed}"
     );
+    quotas(&cluster);
     numbers(&cluster);
     sets_and_hashes(&cluster);
     ends(&cluster);
@@ -27,6 +28,23 @@ fn typed_values_and_ends_from_the_command_line() {
     cluster.ok(&["keyspace", "drop", "sessions", "--yes"]);
     let gone = run(cluster.home(), &["keyspace", "describe", "sessions"]);
     assert_eq!(gone.status.code(), Some(3));
+}
+
+fn quotas(cluster: &Cluster) {
+    let quota = ["--rows-max", "1", "--bytes-max", "1KiB", "--uncached"];
+    cluster.ok(&[&["keyspace", "create", "small"][..], &quota].concat());
+    cluster.ok(&["kv", "put", "a", "v", "-k", "small"]);
+    let refused = run(cluster.home(), &["kv", "put", "b", "v", "-k", "small"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let told = stderr(&refused);
+    assert!(told.contains("QUOTA_REACHED"), "{told}");
+    assert!(told.contains("keyspace alter"), "what to do: {told}");
+    let shown = cluster.ok(&["keyspace", "ls"]);
+    assert!(shown.contains("1 of 1 rows, 2 of 1,024 bytes"), "{shown}");
+    let described = cluster.json(&["keyspace", "describe", "small"]);
+    let usage = json!({"rows": 1, "bytes": 2, "complete": true});
+    assert_eq!(described.get("usage"), Some(&usage));
+    cluster.fails(2, &["keyspace", "create", "x", "--bytes-max", "1GB"]);
 }
 
 fn numbers(cluster: &Cluster) {

@@ -14,6 +14,7 @@ use crate::limits::{KEYSPACES_MAX, NAME_BYTES_MAX, PARTITIONS_MAX, TOPICS_MAX};
 use crate::planted::{Planted, on};
 use crate::state::{DEFAULT_KEYSPACE, Keyspace, Topic};
 use crate::store::KeyRange;
+use crate::usage::Usage;
 
 impl Apply<'_> {
     pub(super) fn open_session(&mut self) -> Outcome {
@@ -50,6 +51,7 @@ impl Apply<'_> {
         let keyspace = Keyspace {
             options: options.clone(),
             has_versions: options.versioned,
+            usage: options.has_quota().then(Usage::default),
             ..Keyspace::new(id)
         };
         self.state.keyspaces.insert(name.to_owned(), keyspace);
@@ -66,12 +68,16 @@ impl Apply<'_> {
         let Some(keyspace) = self.state.keyspaces.get_mut(name) else {
             return unknown_keyspace(name);
         };
-        if options.versioned && keyspace.has_members {
+        if options.plain_values_only() && keyspace.has_members {
             return invalid(format!(
-                "keyspace {name:?} holds, or once held, sets or hashes, and these have no versions: \
-                 make another keyspace for plain values"
+                "keyspace {name:?} holds, or once held, sets or hashes, and these have neither \
+                 versions nor quotas: make another keyspace for plain values"
             ));
         }
+        keyspace.usage = options.has_quota().then(|| {
+            let known = keyspace.usage.take();
+            known.unwrap_or_else(|| Usage::unknown(keyspace.id))
+        });
         keyspace.options = options.clone();
         keyspace.has_versions |= options.versioned;
         Outcome::KeyspaceAltered {
@@ -138,6 +144,7 @@ impl Apply<'_> {
     pub(super) fn tick(&mut self) -> Result<Outcome> {
         self.state.sessions.expire(self.state.now_ms);
         self.sweep()?;
+        self.walk_on()?;
         Ok(Outcome::Done)
     }
 

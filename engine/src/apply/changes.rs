@@ -81,13 +81,8 @@ impl Draft<'_> {
 /// What emptied ranges mean for rows: ranges that overlap are one, as a row goes once.
 pub(super) fn range_records(deleted: &[KeyRange]) -> impl Iterator<Item = RowRecord> {
     let of_rows = deleted.iter().filter(|range| keys::is_row(&range.start));
-    let mut ranges: Vec<KeyRange> = of_rows.cloned().collect();
-    ranges.sort_by(|one, other| one.start.cmp(&other.start));
-    ranges.dedup_by(|next, range| {
-        let both = range.union(next);
-        both.map(|both| *range = both).is_some()
-    });
-    ranges.into_iter().map(RowRecord::RangeDeleted)
+    let merged = KeyRange::merged(of_rows.cloned());
+    merged.into_iter().map(RowRecord::RangeDeleted)
 }
 
 /// What became of an op on messages or offsets.

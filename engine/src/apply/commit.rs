@@ -7,6 +7,7 @@ use super::Apply;
 use super::changes::queued_record;
 use super::draft::{Draft, Stop};
 use super::queued::Queued;
+use super::quota::Growths;
 use crate::changes::{Cause, RowRecord};
 use crate::command::{Commit, Op, OpResult, Outcome};
 use crate::error::Result;
@@ -37,20 +38,26 @@ impl Apply<'_> {
         }
         let revision = Revision(self.state.revision.0 + 1);
         let mut draft = Draft::new(revision, &commit.ops);
-        for op in &commit.ops {
-            let drafted = self.draft(&mut draft, op).and_then(|result| {
-                draft.check_size()?;
-                Ok(result)
-            });
-            match drafted {
-                Ok(result) => draft.results.push(result),
-                Err(Stop::Refused(refusal)) => return Ok(Outcome::Refused(refusal)),
-                Err(Stop::Fault(fault)) => return Err(fault),
-            }
+        match self.draft_all(&mut draft, &commit.ops) {
+            Ok(growths) => self.grow(growths),
+            Err(Stop::Refused(refusal)) => return Ok(Outcome::Refused(refusal)),
+            Err(Stop::Fault(fault)) => return Err(fault),
         }
         let request = commit.request;
         let cause = Cause::Commit(request.map(|request| (request.session, request.number)));
         self.carry_out(draft, cause)
+    }
+
+    /// Drafts every op; answers what they make of keyspaces with quotas.
+    fn draft_all<'c>(&self, draft: &mut Draft<'c>, ops: &'c [Op]) -> Result<Growths, Stop> {
+        for op in ops {
+            let result = self.draft(draft, op)?;
+            draft.check_size()?;
+            draft.results.push(result);
+        }
+        let growths = self.growths(draft)?;
+        self.check_quotas(&growths)?;
+        Ok(growths)
     }
 
     /// Adds an op to the draft; its result, unless it is made when the op is done.

@@ -1,6 +1,6 @@
 //! What a commit is going to do, collected op by op: nothing is done before all ops are in.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
@@ -8,7 +8,7 @@ use super::queued::Queued;
 use super::{Apply, keys};
 use crate::command::{Op, OpResult, Refusal, RowRef};
 use crate::error::{Error, Result};
-use crate::ids::{PartitionId, Revision};
+use crate::ids::{KeyspaceId, PartitionId, Revision};
 use crate::limits::{
     COMMIT_KEPT_BYTES_MAX, COMMIT_RANGES_MAX, COMMIT_ROWS_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX,
 };
@@ -49,6 +49,8 @@ pub(super) struct Draft<'c> {
     pub(super) offsets: BTreeSet<(&'c str, PartitionId, &'c str)>,
     /// Keyspaces that get their first set or hash.
     pub(super) first_members: BTreeSet<&'c str>,
+    /// Keyspaces that are counted, with their names.
+    pub(super) counted: BTreeMap<KeyspaceId, String>,
     /// The earliest new end of a row.
     pub(super) first_expiry_ms: u64,
     /// Rows that ops name, if there is more than one op.
@@ -85,6 +87,7 @@ impl Draft<'_> {
             queued: Vec::new(),
             offsets: BTreeSet::new(),
             first_members: BTreeSet::new(),
+            counted: BTreeMap::new(),
             first_expiry_ms: u64::MAX,
             keys: BTreeSet::new(),
             is_single: ops.len() == 1,
@@ -155,6 +158,7 @@ impl Apply<'_> {
         let keyspace = self.keyspace(&row.keyspace)?;
         let key = checked_row_key(keyspace, &row.key)?;
         draft.name(&key)?;
+        draft.touch(&row.keyspace, keyspace);
         let found = if draft.deletes(&key) {
             None
         } else {
@@ -213,6 +217,7 @@ impl Apply<'_> {
         end: Option<&[u8]>,
     ) -> Result<OpResult, Stop> {
         draft.ranges += 1;
+        let name = keyspace;
         if start.len().max(end.map_or(0, <[u8]>::len)) > KEY_BYTES_MAX {
             return Err(invalid("a key has 1 to 32768 bytes").into());
         }
@@ -231,6 +236,7 @@ impl Apply<'_> {
         if draft.keys.iter().any(|key| range.contains(key)) {
             return Err(twice("a row").into());
         }
+        draft.touch(name, keyspace);
         if keyspace.options.versioned {
             self.keep_range(draft, &range)?;
         }

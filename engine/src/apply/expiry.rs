@@ -74,6 +74,7 @@ impl Apply<'_> {
         let mut next_ms = NEVER_MS;
         let timers = keys::timers_from(self.state.first_expiry_ms);
         let versioned = self.versioned_keyspaces();
+        let counted = self.counted_keyspaces();
         for timer in self.store.scan_keys(timers, Revision(u64::MAX), false)? {
             let (timer, _) = timer?;
             let (at_ms, key) = keys::read_timer(&timer).ok_or_else(not_a_timer)?;
@@ -89,14 +90,20 @@ impl Apply<'_> {
             let row = self.stored(&key)?;
             if let Some(row) = row.filter(|row| row.meta.expires_at_ms == at_ms) {
                 self.forget_members_of(&mut draft, &key, &row)?;
-                if versioned.contains(&keys::keyspace_of(&key)) {
+                let keyspace = keys::keyspace_of(&key);
+                if versioned.contains(&keyspace) {
                     draft.keep_gone(&key, &row, at_ms);
+                }
+                if let Some(name) = counted.get(&keyspace) {
+                    draft.counted.insert(keyspace, name.clone());
                 }
                 draft.remove(key);
             }
         }
         self.state.first_expiry_ms = next_ms;
         if !draft.is_empty() {
+            let growths = self.growths(&draft)?;
+            self.grow(growths);
             self.write(revision, &draft.writes, &draft.deleted)?;
             let rows = draft.row_records(RowRecord::Ended);
             self.record(revision, Cause::RowsEnded, rows, Vec::new());

@@ -42,6 +42,11 @@ pub(crate) fn keyspace_of(row: &[u8]) -> KeyspaceId {
     KeyspaceId(split(row).0)
 }
 
+/// The keyspace that a row, version or member belongs to.
+pub(crate) fn owner_of(key: &[u8]) -> KeyspaceId {
+    KeyspaceId(split(key).0 & !(MEMBERS | VERSIONS))
+}
+
 /// The key of a version of a row that was written at this revision.
 pub(crate) fn version_key(row: &[u8], revision: Revision) -> Bytes {
     let (keyspace, key) = split(row);

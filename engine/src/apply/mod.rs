@@ -16,6 +16,7 @@ mod expiry;
 mod guard;
 pub(crate) mod keys;
 mod queued;
+mod quota;
 mod typed;
 mod versions;
 

@@ -222,7 +222,7 @@ impl Apply<'_> {
         wanted: RowKind,
     ) -> Result<Target<'_>, Stop> {
         let target = self.target(draft, row)?;
-        if wanted != RowKind::Bytes && target.keyspace.options.versioned {
+        if wanted != RowKind::Bytes && target.keyspace.options.plain_values_only() {
             let name = row.keyspace.clone();
             return Err(Refusal::PlainValuesOnly { name }.into());
         }

@@ -5,7 +5,7 @@ mod op;
 use bytes::Bytes;
 
 use super::{Batch, Command, Commit, Guard, KeyspaceOptions, NewMessage, Op, Payload};
-use super::{OpResult, Outcome, Refusal, Request, RowRef};
+use super::{OpResult, Outcome, Quota, Refusal, Request, RowRef};
 use crate::codec::{DecodeError, Decoder, Encoder};
 use crate::ids::{Boot, KeyspaceId, NodeId, Offset, PartitionId, Revision, SessionId, TopicId};
 use crate::limits::ENTRY_COMMANDS_MAX;
@@ -18,6 +18,10 @@ const BATCH: u8 = 2;
 /// versioned.
 const HAS_DEFAULT_TTL: u8 = 1;
 const IS_VERSIONED: u8 = 2;
+const HAS_ROWS_MAX: u8 = 4;
+const HAS_BYTES_MAX: u8 = 8;
+const IS_UNCACHED: u8 = 16;
+const OPTIONS: u8 = 31;
 
 impl Batch {
     /// The bytes of an entry that carries this batch.
@@ -236,24 +240,39 @@ impl Commit {
 impl KeyspaceOptions {
     /// Appends the options' fields.
     pub(crate) fn put(&self, out: &mut Encoder) {
-        let has_ttl = u8::from(self.default_ttl_ms.is_some()) * HAS_DEFAULT_TTL;
-        out.u8(has_ttl | (u8::from(self.versioned) * IS_VERSIONED));
-        if let Some(ttl_ms) = self.default_ttl_ms {
-            out.u64(ttl_ms);
+        let flags = [
+            (self.default_ttl_ms.is_some(), HAS_DEFAULT_TTL),
+            (self.versioned, IS_VERSIONED),
+            (self.rows_max.is_some(), HAS_ROWS_MAX),
+            (self.bytes_max.is_some(), HAS_BYTES_MAX),
+            (self.uncached, IS_UNCACHED),
+        ];
+        out.u8(flags
+            .iter()
+            .map(|(is_set, flag)| u8::from(*is_set) * flag)
+            .sum());
+        let numbers = [self.default_ttl_ms, self.rows_max, self.bytes_max];
+        for number in numbers.into_iter().flatten() {
+            out.u64(number);
         }
     }
 
     /// Reads the options' fields.
     pub(crate) fn get(input: &mut Decoder) -> Result<Self, DecodeError> {
         let flags = input.u8("keyspace options")?;
-        if flags > HAS_DEFAULT_TTL | IS_VERSIONED {
+        if flags > OPTIONS {
             return Err(input.error("keyspace options", "a flag is unknown"));
         }
-        let has_ttl = flags & HAS_DEFAULT_TTL != 0;
-        let ttl_ms = has_ttl.then(|| input.u64("default ttl")).transpose()?;
+        let mut number = |flag: u8, field: &'static str| {
+            let has_it = flags & flag != 0;
+            has_it.then(|| input.u64(field)).transpose()
+        };
         Ok(Self {
-            default_ttl_ms: ttl_ms,
+            default_ttl_ms: number(HAS_DEFAULT_TTL, "default ttl")?,
             versioned: flags & IS_VERSIONED != 0,
+            rows_max: number(HAS_ROWS_MAX, "most rows")?,
+            bytes_max: number(HAS_BYTES_MAX, "most bytes")?,
+            uncached: flags & IS_UNCACHED != 0,
         })
     }
 }
@@ -460,6 +479,17 @@ impl Refusal {
             Self::UnknownVersion { revision } => out.u8(21).u64(revision.0),
             Self::NotVersioned { name } => out.u8(22).str(name),
             Self::PlainValuesOnly { name } => out.u8(23).str(name),
+            Self::QuotaReached {
+                name,
+                quota,
+                max,
+                wanted,
+            } => out
+                .u8(24)
+                .str(name)
+                .u8(quota.number())
+                .u64(*max)
+                .u64(*wanted),
         };
     }
 
@@ -547,6 +577,15 @@ impl Refusal {
             23 => Self::PlainValuesOnly {
                 name: input.str("name")?,
             },
+            24 => Self::QuotaReached {
+                name: input.str("name")?,
+                quota: {
+                    let quota = Quota::of(input.u8("quota")?);
+                    quota.ok_or_else(|| input.error("quota", "the kind is unknown"))?
+                },
+                max: input.u64("max")?,
+                wanted: input.u64("wanted")?,
+            },
             _ => return Err(input.error("refusal kind", "the kind is unknown")),
         })
     }
@@ -595,7 +634,19 @@ mod tests {
             Refusal::NothingToRestore,
             Refusal::UnknownVersion { revision },
             Refusal::NotVersioned { name: name.clone() },
-            Refusal::PlainValuesOnly { name },
+            Refusal::PlainValuesOnly { name: name.clone() },
+            Refusal::QuotaReached {
+                name: name.clone(),
+                quota: Quota::Rows,
+                max: 7,
+                wanted: 8,
+            },
+            Refusal::QuotaReached {
+                name,
+                quota: Quota::Bytes,
+                max: u64::MAX - 1,
+                wanted: u64::MAX,
+            },
         ];
         let restored = Outcome::Committed {
             revision,
@@ -611,24 +662,33 @@ mod tests {
     }
 
     #[test]
-    fn options_of_keyspaces_are_the_same_bytes_as_before_there_were_versions() {
-        let bytes = |ttl: Option<u64>, versioned| {
+    fn options_of_keyspaces_are_the_same_bytes_as_before_there_were_more() {
+        let bytes = |options: KeyspaceOptions| {
             let mut out = Encoder::with_capacity(16);
-            let options = KeyspaceOptions {
-                default_ttl_ms: ttl,
-                versioned,
-            };
             options.put(&mut out);
             let bytes = out.finish();
             let read = KeyspaceOptions::get(&mut Decoder::new(bytes.clone()));
             assert_eq!(read, Ok(options));
             bytes
         };
-        assert_eq!(bytes(None, false), &[0][..]);
-        assert_eq!(bytes(Some(5), false), &[1, 5, 0, 0, 0, 0, 0, 0, 0][..]);
-        assert_eq!(bytes(None, true), &[2][..]);
-        assert_eq!(bytes(Some(5), true), &[3, 5, 0, 0, 0, 0, 0, 0, 0][..]);
-        let unknown = Bytes::from_static(&[4]);
+        let old = |default_ttl_ms, versioned| KeyspaceOptions {
+            default_ttl_ms,
+            versioned,
+            ..KeyspaceOptions::default()
+        };
+        assert_eq!(bytes(old(None, false)), &[0][..]);
+        assert_eq!(bytes(old(Some(5), false)), &[1, 5, 0, 0, 0, 0, 0, 0, 0][..]);
+        assert_eq!(bytes(old(None, true)), &[2][..]);
+        assert_eq!(bytes(old(Some(5), true)), &[3, 5, 0, 0, 0, 0, 0, 0, 0][..]);
+        let all = KeyspaceOptions {
+            rows_max: Some(6),
+            bytes_max: Some(7),
+            uncached: true,
+            ..old(Some(5), true)
+        };
+        let numbers = [5, 6, 7].map(u64::to_le_bytes);
+        assert_eq!(bytes(all), [&[31][..], numbers.as_flattened()].concat());
+        let unknown = Bytes::from_static(&[32]);
         KeyspaceOptions::get(&mut Decoder::new(unknown)).expect_err("a flag is unknown");
     }
 

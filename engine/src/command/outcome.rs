@@ -1,5 +1,7 @@
 //! What a command answers.
 
+use std::fmt;
+
 use crate::ids::{KeyspaceId, Offset, PartitionId, Revision, SessionId, TopicId};
 use crate::store::RowKind;
 
@@ -119,6 +121,41 @@ pub enum OpResult {
     OffsetCommitted,
 }
 
+/// What a quota is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quota {
+    /// The count of rows.
+    Rows,
+    /// Bytes of keys and values.
+    Bytes,
+}
+
+impl Quota {
+    pub(super) fn number(self) -> u8 {
+        match self {
+            Self::Rows => 1,
+            Self::Bytes => 2,
+        }
+    }
+
+    pub(super) fn of(number: u8) -> Option<Self> {
+        match number {
+            1 => Some(Self::Rows),
+            2 => Some(Self::Bytes),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Quota {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rows => "rows",
+            Self::Bytes => "bytes",
+        })
+    }
+}
+
 /// Why the state said no. The same on every replica.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -234,11 +271,23 @@ pub enum Refusal {
     },
     /// A set or hash was to be changed in a keyspace that holds plain values only.
     #[error(
-        "keyspace {name:?} is versioned and holds plain values only: use another keyspace for sets and hashes"
+        "keyspace {name:?} is versioned or has a quota and holds plain values only: use another keyspace for sets and hashes"
     )]
     PlainValuesOnly {
         /// The keyspace.
         name: String,
+    },
+    /// The commit would make a keyspace larger than its quota.
+    #[error("keyspace {name:?} may hold {max} {quota}, its quota, and would hold {wanted}")]
+    QuotaReached {
+        /// The keyspace.
+        name: String,
+        /// What it may hold no more of.
+        quota: Quota,
+        /// The quota.
+        max: u64,
+        /// What it would hold after the commit.
+        wanted: u64,
     },
     /// A row was to end at a time that has passed.
     #[error("the row would have ended at {at_ms}, and it is {now_ms} now")]

@@ -428,6 +428,9 @@ fn alter_keyspace(world: &World<EngineWorkload>, versioned: bool) -> Command {
         options: KeyspaceOptions {
             default_ttl_ms: world.one_of(&[None, None, Some(150)]),
             versioned,
+            rows_max: world.one_of(&[None, None, Some(3)]),
+            bytes_max: world.one_of(&[None, None, Some(400)]),
+            uncached: world.below(4) == 0,
         },
     }
 }

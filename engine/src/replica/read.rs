@@ -19,6 +19,7 @@ use crate::planted::{Planted, on};
 use crate::query::{
     BatchAnswer, ConsumerGroupView, FetchAnswer, FetchRequest, GetAnswer, KeyspaceView,
     MembersPage, MembersRequest, PartitionView, RowView, ScanPage, ScanRequest, TopicView,
+    UsageView,
 };
 use crate::queue::PartitionRef;
 use crate::store::{BorrowedRow, KeyRange, NEVER_MS, Row, RowKind, RowMeta};
@@ -30,12 +31,8 @@ impl Replica {
     /// `NotFound` for an unknown keyspace; `OutOfRange` for a revision below the floor or above
     /// the newest; `Io` or `Corrupt` from the disk.
     pub fn get(&self, row: &RowRef, at: Option<Revision>) -> Result<GetAnswer> {
-        let key = keys::row_key(self.keyspace(&row.keyspace)?, &row.key);
         let (rooms, revision, now_ms) = self.reading(at)?;
-        let found = match at {
-            Some(_) => self.stored(&rooms, &key, revision, now_ms)?,
-            None => self.newest(&rooms, &key, revision, now_ms)?,
-        };
+        let found = self.row(&rooms, row, at.is_none(), revision, now_ms)?;
         self.check_floor(revision)?;
         let row = found.map(|found| view(row.key.clone(), found));
         Ok(GetAnswer {
@@ -55,11 +52,7 @@ impl Replica {
         let mut found = Vec::with_capacity(rows.len());
         let mut bytes = 0;
         for row in rows {
-            let key = keys::row_key(self.keyspace(&row.keyspace)?, &row.key);
-            let stored = match at {
-                Some(_) => self.stored(&rooms, &key, revision, now_ms)?,
-                None => self.newest(&rooms, &key, revision, now_ms)?,
-            };
+            let stored = self.row(&rooms, row, at.is_none(), revision, now_ms)?;
             bytes += row.key.len() + stored.as_ref().map_or(0, |stored| stored.value.len());
             if !found.is_empty() && bytes > PAGE_BYTES_MAX {
                 break;
@@ -269,11 +262,16 @@ impl Replica {
 
     /// All keyspaces, by name.
     pub fn keyspaces(&self) -> Vec<KeyspaceView> {
-        let catalog = self.catalog();
-        let keyspaces = catalog.keyspaces.iter();
+        let writer = self.inner.writer.lock();
+        let keyspaces = writer.state.keyspaces.iter();
         let view = keyspaces.map(|(name, keyspace)| KeyspaceView {
             name: name.clone(),
             options: keyspace.options.clone(),
+            usage: keyspace.usage.as_ref().map(|usage| UsageView {
+                rows: usage.rows,
+                bytes: usage.bytes,
+                complete: usage.walk.is_none(),
+            }),
         });
         view.collect()
     }
@@ -294,6 +292,27 @@ impl Replica {
     /// The newest published revision.
     pub fn revision(&self) -> Revision {
         Revision(self.inner.published.load(Ordering::Acquire))
+    }
+
+    /// A row at a revision, unless it has ended; the newest from the cache, if its keyspace has it
+    /// there.
+    fn row(
+        &self,
+        rooms: &Rooms,
+        row: &RowRef,
+        newest: bool,
+        revision: Revision,
+        now_ms: u64,
+    ) -> Result<Option<Row>> {
+        let catalog = self.catalog();
+        let keyspace = catalog.keyspaces.get(&row.keyspace);
+        let keyspace = keyspace.ok_or_else(|| unknown("keyspace", &row.keyspace))?;
+        let key = keys::row_key(keyspace.id, &row.key);
+        if newest && !keyspace.options.uncached {
+            self.newest(rooms, &key, revision, now_ms)
+        } else {
+            self.stored(rooms, &key, revision, now_ms)
+        }
     }
 
     /// A row at a revision, unless it has ended.

@@ -61,8 +61,19 @@ impl KeyRange {
         self.end.as_ref().is_some_and(|end| end <= key)
     }
 
+    /// The same keys in ranges that share none, in order.
+    pub(crate) fn merged(ranges: impl IntoIterator<Item = Self>) -> Vec<Self> {
+        let mut ranges: Vec<Self> = ranges.into_iter().collect();
+        ranges.sort_by(|one, other| one.start.cmp(&other.start));
+        ranges.dedup_by(|next, range| {
+            let both = range.union(next);
+            both.map(|both| *range = both).is_some()
+        });
+        ranges
+    }
+
     /// The keys that either range holds, if they share some.
-    pub fn union(&self, other: &Self) -> Option<Self> {
+    fn union(&self, other: &Self) -> Option<Self> {
         self.overlap(other)?;
         let ends = self.end.as_ref().zip(other.end.as_ref());
         Some(Self {

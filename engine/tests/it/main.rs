@@ -15,6 +15,7 @@ mod life;
 #[cfg(feature = "sled")]
 mod power_cut;
 mod quiet;
+mod quota;
 mod repair;
 mod replay;
 mod scripts;

@@ -30,6 +30,7 @@ fn create() -> Command {
         options: KeyspaceOptions {
             default_ttl_ms: None,
             versioned: true,
+            ..KeyspaceOptions::default()
         },
     }
 }

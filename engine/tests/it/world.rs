@@ -11,7 +11,7 @@
 //! get KS KEY [at=REV] · scan KS [prefix= after= limit= at= reverse=true keys=true] · count KS [prefix=]
 //! fetch TOPIC PARTITION FROM [limit=N] · topic NAME · topics · keyspaces · view
 //! members KS KEY [after= limit= at=] · versions KS KEY [before= limit=] · version KS KEY REV
-//! create-keyspace NAME [ttl=MS versioned=true] · alter-keyspace NAME [ttl=MS versioned=true] · drop-keyspace NAME · create-topic NAME PARTITIONS · session · close SESSION
+//! create-keyspace NAME [ttl=MS versioned=true rows=N bytes=N uncached=true] · alter-keyspace NAME [ttl=MS versioned=true rows=N bytes=N uncached=true] · drop-keyspace NAME · create-topic NAME PARTITIONS · session · close SESSION
 //! see also `watch`
 //! tick · boot NODE N · floor REV · wait MS · checkpoint · reopen
 //! ```
@@ -31,7 +31,7 @@ use engine::command::{
 };
 use engine::ids::{Boot, NodeId, Offset, PartitionId, Revision, SessionId};
 use engine::query::{
-    FetchRequest, MembersRequest, RowView, ScanRequest, VersionView, VersionsRequest,
+    FetchRequest, MembersRequest, RowView, ScanRequest, UsageView, VersionView, VersionsRequest,
 };
 use engine::replica::Replica;
 use engine::store::RowKind;
@@ -214,7 +214,22 @@ impl<W: World> Script<W> {
                     let ttl = ttl.map_or(String::new(), |ttl| format!(" ttl {ttl} ms"));
                     let versioned = keyspace.options.versioned;
                     let versioned = if versioned { " versioned" } else { "" };
-                    writeln!(out, "{}{ttl}{versioned}", keyspace.name)?;
+                    write!(out, "{}{ttl}{versioned}", keyspace.name)?;
+                    if keyspace.options.uncached {
+                        write!(out, " uncached")?;
+                    }
+                    if let Some(usage) = keyspace.usage {
+                        let most =
+                            |max: Option<u64>| max.map_or("any".to_owned(), |m| m.to_string());
+                        let rows = most(keyspace.options.rows_max);
+                        let bytes = most(keyspace.options.bytes_max);
+                        let so_far = if usage.complete { "" } else { " so far" };
+                        let UsageView {
+                            rows: r, bytes: b, ..
+                        } = usage;
+                        write!(out, " {r} of {rows} rows, {b} of {bytes} bytes{so_far}")?;
+                    }
+                    writeln!(out)?;
                 }
             }
             "members" => {
@@ -423,6 +438,9 @@ fn keyspace_options(line: &Line) -> Fallible<KeyspaceOptions> {
     Ok(KeyspaceOptions {
         default_ttl_ms: option(&mut args, "ttl")?,
         versioned: option(&mut args, "versioned")?.unwrap_or(false),
+        rows_max: option(&mut args, "rows")?,
+        bytes_max: option(&mut args, "bytes")?,
+        uncached: option(&mut args, "uncached")?.unwrap_or(false),
     })
 }
 

@@ -96,6 +96,14 @@ pub(crate) fn list_keyspaces_response(
                 options: Some(pb::KeyspaceOptions {
                     default_ttl_ms: keyspace.options.default_ttl_ms,
                     versioned: keyspace.options.versioned,
+                    rows_max: keyspace.options.rows_max,
+                    bytes_max: keyspace.options.bytes_max,
+                    uncached: keyspace.options.uncached,
+                }),
+                usage: keyspace.usage.map(|usage| pb::KeyspaceUsage {
+                    rows: usage.rows,
+                    bytes: usage.bytes,
+                    complete: usage.complete,
                 }),
             })
             .collect(),
@@ -112,5 +120,8 @@ fn options(options: Option<&pb::KeyspaceOptions>) -> Result<KeyspaceOptions, Inv
     Ok(KeyspaceOptions {
         default_ttl_ms: options.default_ttl_ms,
         versioned: options.versioned,
+        rows_max: options.rows_max,
+        bytes_max: options.bytes_max,
+        uncached: options.uncached,
     })
 }

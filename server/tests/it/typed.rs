@@ -6,7 +6,9 @@ use engine_proto::v1 as pb;
 use engine_proto::v1::number_op::Change;
 use engine_proto::v1::op::Op as Wire;
 use engine_proto::v1::op_result::Result as Done;
-use tonic::Code::{self, FailedPrecondition, InvalidArgument, NotFound, OutOfRange};
+use tonic::Code::{
+    self, FailedPrecondition, InvalidArgument, NotFound, OutOfRange, ResourceExhausted,
+};
 
 use crate::site::{Site, get, put, reason, row};
 
@@ -185,7 +187,7 @@ async fn keyspaces_are_made_altered_listed_and_dropped() {
     let options = |default_ttl_ms| {
         Some(pb::KeyspaceOptions {
             default_ttl_ms,
-            versioned: false,
+            ..pb::KeyspaceOptions::default()
         })
     };
     let create = pb::CreateKeyspaceRequest {
@@ -247,6 +249,49 @@ async fn keyspaces_are_made_altered_listed_and_dropped() {
         .await
         .expect_err("always there");
     assert_eq!(reason(&refused), "COMMAND_INVALID");
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_keyspace_holds_no_more_than_its_quota() {
+    let site = Site::one().await;
+    let (mut keyspaces, mut kv) = (site.keyspaces(), site.kv());
+    let create = pb::CreateKeyspaceRequest {
+        name: "users".to_owned(),
+        group: 0,
+        options: Some(pb::KeyspaceOptions {
+            rows_max: Some(2),
+            bytes_max: Some(100),
+            uncached: true,
+            ..pb::KeyspaceOptions::default()
+        }),
+    };
+    keyspaces.create(create.clone()).await.expect("create");
+    let put = |key: &str, value: &str| pb::PutRequest {
+        row: Some(pb::RowRef {
+            keyspace: "users".to_owned(),
+            key: key.to_owned().into(),
+        }),
+        ..put("", value)
+    };
+    kv.put(put("a", "1")).await.expect("there is room");
+    kv.put(put("b", "22")).await.expect("there is room");
+    for (key, value) in [("c", "3".to_owned()), ("a", "x".repeat(100))] {
+        let refused = kv.put(put(key, &value)).await.expect_err("there is none");
+        assert_eq!(
+            (refused.code(), reason(&refused).as_str()),
+            (ResourceExhausted, "QUOTA_REACHED")
+        );
+    }
+    let list = keyspaces.list(pb::ListKeyspacesRequest { group: 0 }).await;
+    let list = list.expect("list").into_inner().keyspaces;
+    assert_eq!(list[1].options, create.options);
+    let usage = pb::KeyspaceUsage {
+        rows: 2,
+        bytes: 5,
+        complete: true,
+    };
+    assert_eq!((list[0].usage, list[1].usage), (None, Some(usage)));
     site.stop().await;
 }
 

@@ -25,8 +25,8 @@ fn doc(key: &str) -> Option<pb::RowRef> {
 )]
 fn options(versioned: bool) -> Option<pb::KeyspaceOptions> {
     Some(pb::KeyspaceOptions {
-        default_ttl_ms: None,
         versioned,
+        ..pb::KeyspaceOptions::default()
     })
 }
 

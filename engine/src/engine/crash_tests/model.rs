@@ -135,6 +135,10 @@ impl Model {
                 }
             }
         }
+        if let Err(refusal) = self.rows.check_quota(&before.rows) {
+            *self = before;
+            return Outcome::Refused(refusal);
+        }
         self.advance();
         Outcome::Committed {
             revision: self.revision,

@@ -1,5 +1,6 @@
 //! What rows mean, in a map: plain values, numbers, sets and hashes, and their ends.
 
+mod quota;
 mod versions;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,8 @@ pub(super) struct Rows {
     options: KeyspaceOptions,
     has_members: bool,
     has_versions: bool,
+    /// A tick has counted what there was when the first quota came.
+    counted: bool,
     /// Something was changed since somebody last looked.
     pub(super) changed: bool,
     by_key: BTreeMap<Bytes, ModelRow>,
@@ -41,6 +44,7 @@ impl Rows {
 
     /// Removes what has ended.
     pub(super) fn tick(&mut self, revision: Revision, now_ms: u64) {
+        self.counted = true;
         while let Some((at_ms, key)) = self.timers.first().cloned() {
             if at_ms > now_ms {
                 break;
@@ -315,6 +319,7 @@ impl Rows {
         let page = page.map_err(|error| format!("scan at {at:?}: {error}"))?;
         if at.is_none() {
             self.check_versions(engine)?;
+            self.check_usage(engine)?;
         }
         let living = || self.by_key.values().filter(|row| row.lives(now_ms));
         if !page.rows.iter().eq(living().map(|row| &row.view)) {

@@ -13,13 +13,14 @@ use crate::store::RowKind;
 
 impl Rows {
     pub(in super::super) fn alter(&mut self, options: &KeyspaceOptions) -> Result<(), Refusal> {
-        if options.versioned && self.has_members {
-            let reason = "keyspace \"default\" holds, or once held, sets or hashes, and these have no \
-                          versions: make another keyspace for plain values";
+        if options.plain_values_only() && self.has_members {
+            let reason = "keyspace \"default\" holds, or once held, sets or hashes, and these have \
+                          neither versions nor quotas: make another keyspace for plain values";
             return Err(Refusal::Invalid {
                 reason: reason.to_owned(),
             });
         }
+        self.counted &= self.options.has_quota();
         self.options = options.clone();
         self.has_versions |= options.versioned;
         Ok(())
@@ -32,7 +33,7 @@ impl Rows {
 
     /// A set or hash is not changed in a versioned keyspace.
     pub(super) fn check_plain(&self, row: &RowRef) -> Result<(), Refusal> {
-        if !self.options.versioned {
+        if !self.options.plain_values_only() {
             return Ok(());
         }
         Err(Refusal::PlainValuesOnly {
