@@ -8,6 +8,7 @@ use crate::call::{Calls, Kind, service};
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::expiry::Expiry;
+use crate::kv::Row;
 
 /// A commit in the making: guards and ops, done together or not at all.
 ///
@@ -80,7 +81,7 @@ pub struct Committed {
 }
 
 /// What came of one op.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OpResult {
     /// A put: how often the row was written since it came into being.
     Put {
@@ -103,6 +104,11 @@ pub enum OpResult {
     Appended {
         /// How long the value is now.
         len: u64,
+    },
+    /// A row was read.
+    Read {
+        /// As the ops before have left it; `None` if it was not there.
+        row: Option<Row>,
     },
     /// A row's end was said anew.
     Expires {
@@ -148,6 +154,15 @@ impl Commit {
         value: impl Into<Bytes>,
     ) -> Self {
         self.put_with(keyspace, key, value, Expiry::Default)
+    }
+
+    /// Reads a row as the ops before it have left it: what was there before an op changes it, or what
+    /// came of it. Keys and values that a commit reads have at most 256 KiB together; for more, read
+    /// at the commit's revision.
+    pub fn read(self, keyspace: impl Into<String>, key: impl Into<Bytes>) -> Self {
+        let row = row(keyspace, key);
+        let bytes = row.key.len();
+        self.op(bytes, pb::op::Op::Read(pb::ReadOp { row: Some(row) }))
     }
 
     /// Removes a row; one that is not there is no error.
@@ -379,6 +394,7 @@ pub(crate) fn committed(answer: pb::CommitResponse) -> Result<Guarded<Committed>
                 changed: members.changed,
                 count: members.count,
             }),
+            Some(pb::op_result::Result::Read(read)) => Ok(OpResult::Read { row: read.row }),
             Some(pb::op_result::Result::Restored(restored)) => Ok(OpResult::Restored {
                 from_revision: restored.from_revision,
                 version: restored.version,

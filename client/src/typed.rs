@@ -286,7 +286,7 @@ impl Kv {
     pub(crate) async fn one_at(&self, commit: Commit) -> Result<(u64, OpResult)> {
         match self.calls.commit(commit).await? {
             Guarded::Done(committed) => match committed.results.as_slice() {
-                [result] => Ok((committed.revision, *result)),
+                [result] => Ok((committed.revision, result.clone())),
                 _ => Err(Error::another_op()),
             },
             Guarded::Failed(_) => Err(Error::unasked_guard()),

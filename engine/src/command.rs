@@ -265,6 +265,11 @@ pub enum Op {
         /// When the row ends.
         expiry: Expiry,
     },
+    /// Reads a row as the ops before it have left it; it may stand beside an op that changes the row.
+    Read {
+        /// Which.
+        row: RowRef,
+    },
     /// Says anew when a row ends; one that is not there is no error.
     Expire {
         /// Which.
@@ -382,6 +387,7 @@ impl Op {
             | Self::Expire { .. }
             | Self::SetRemove { .. }
             | Self::HashRemove { .. }
+            | Self::Read { .. }
             | Self::CommitOffset { .. } => false,
         }
     }
@@ -401,6 +407,7 @@ impl Op {
             | Self::Revert { .. }
             | Self::DeleteRange { .. }
             | Self::Publish { .. }
+            | Self::Read { .. }
             | Self::CommitOffset { .. } => 1,
         }
     }

@@ -21,6 +21,9 @@ pub const TTL_MS_MAX: u64 = 100 * 366 * 24 * 60 * 60 * 1000;
 /// Longest member of a set, and longest name of a field of a hash.
 pub const MEMBER_BYTES_MAX: usize = 32 * 1024;
 
+/// Most bytes of keys and values that one commit reads back: sessions remember its answer.
+pub const COMMIT_READ_BYTES_MAX: usize = 256 * 1024;
+
 /// Most rows that one commit writes or removes: those of its ops, timers of their ends, and members
 /// of sets and hashes that go.
 pub const COMMIT_ROWS_MAX: usize = 40_000;

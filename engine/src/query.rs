@@ -7,9 +7,10 @@ mod watch;
 
 use bytes::Bytes;
 
+use crate::apply::members_of;
 use crate::command::{KeyspaceOptions, RowRef};
 use crate::ids::{LogId, Offset, PartitionId, Revision};
-use crate::store::RowKind;
+use crate::store::{NEVER_MS, Row, RowKind};
 
 pub use crate::changes::{Cause, QueuedChange};
 pub use watch::{
@@ -36,6 +37,28 @@ pub struct RowView {
     pub kind: RowKind,
     /// How many members a set has, or fields a hash; 0 for a plain value.
     pub members: u64,
+}
+
+impl RowView {
+    /// A row as the store has it.
+    pub(crate) fn of(key: Bytes, row: Row) -> Self {
+        let meta = row.meta;
+        let members = members_of(&row);
+        let (value, members) = match meta.kind {
+            RowKind::Bytes => (row.value, 0),
+            RowKind::Set | RowKind::Hash => (Bytes::new(), members),
+        };
+        Self {
+            key,
+            value,
+            create_revision: meta.create_revision,
+            mod_revision: row.mod_revision,
+            version: meta.version,
+            expires_at_ms: (meta.expires_at_ms != NEVER_MS).then_some(meta.expires_at_ms),
+            kind: meta.kind,
+            members,
+        }
+    }
 }
 
 /// A keyspace.

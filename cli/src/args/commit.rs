@@ -27,6 +27,7 @@ The document; unknown fields are refused, and both lists may be left out:
       {\"set_remove\": {\"keyspace\": \"tags\", \"key\": \"order-16\", \"members\": [\"new\"]}},
       {\"hash_set\": {\"keyspace\": \"users\", \"key\": \"c-5\", \"fields\": {\"name\": \"Alice\"}}},
       {\"hash_remove\": {\"keyspace\": \"users\", \"key\": \"c-5\", \"fields\": [\"mail\"]}},
+      {\"read\": {\"keyspace\": \"users\", \"key\": \"c-5\"}},
       {\"undelete\": {\"keyspace\": \"documents\", \"key\": \"d-1\"}},
       {\"revert\": {\"keyspace\": \"documents\", \"key\": \"d-2\", \"revision\": 38}},
       {\"delete_prefix\": {\"keyspace\": \"carts\", \"prefix\": \"c-5/\"}},
@@ -36,7 +37,8 @@ The document; unknown fields are refused, and both lists may be left out:
     ]
   }
 
-A value that is a JSON text is stored as that text, any other value as its JSON. 'publish' may
+'read' answers a row as the ops before it have left it, at most 256 KiB in all. A value that is a
+JSON text is stored as that text, any other value as its JSON. 'publish' may
 also name a 'partition' and may go without a 'key'. An 'expiry' is 'never', 'keep', or one of
 after_ms, at_ms, if_new_ms; 'put', 'append', 'set_add' and 'hash_set' take one, too. Exit code
 3 if a guard did not hold.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::args::CommitArgs;
-use crate::command::kv::guard_failed;
+use crate::command::kv::{RowShown, guard_failed};
 use crate::command::{Context, input};
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, Result};
@@ -65,6 +65,7 @@ enum OpShape {
     Put(PutShape),
     Number(NumberShape),
     Append(AppendShape),
+    Read(RowShape),
     Expire(ExpireShape),
     SetAdd(SetAddShape),
     SetRemove(SetRemoveShape),
@@ -256,6 +257,7 @@ impl Document {
                     let expiry = wanted(append.expiry);
                     commit.append(append.keyspace, append.key, append.suffix, expiry)
                 }
+                OpShape::Read(row) => commit.read(row.keyspace, row.key),
                 OpShape::Expire(row) => {
                     commit.expire(row.keyspace, row.key, wanted(Some(row.expiry)))
                 }
@@ -336,6 +338,7 @@ enum ResultShown {
     Number { value: i64 },
     Appended { len: u64 },
     Expires { existed: bool },
+    Read { row: Option<RowShown> },
     Members { changed: u64, count: u64 },
     Restored { from_revision: u64, version: u64 },
 }
@@ -355,6 +358,9 @@ impl Shown {
                 OpResult::RangeDeleted => ResultShown::RangeDeleted {},
                 OpResult::Number { value } => ResultShown::Number { value },
                 OpResult::Appended { len } => ResultShown::Appended { len },
+                OpResult::Read { row } => ResultShown::Read {
+                    row: row.map(RowShown::new),
+                },
                 OpResult::Expires { existed } => ResultShown::Expires { existed },
                 OpResult::Members { changed, count } => ResultShown::Members { changed, count },
                 OpResult::Restored {
@@ -389,6 +395,8 @@ impl Report for Shown {
                 ResultShown::RangeDeleted {} => ("delete_prefix", "all removed".to_owned()),
                 ResultShown::Number { value } => ("number", format!("is {value}")),
                 ResultShown::Appended { len } => ("append", format!("{len} bytes")),
+                ResultShown::Read { row: None } => ("read", "was not there".to_owned()),
+                ResultShown::Read { row: Some(row) } => ("read", row.brief()),
                 ResultShown::Expires { existed: true } => ("expire", "done".to_owned()),
                 ResultShown::Expires { existed: false } => ("expire", "was not there".to_owned()),
                 ResultShown::Members { changed, count } => {

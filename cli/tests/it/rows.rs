@@ -165,12 +165,14 @@ fn a_commit_is_done_as_a_whole_or_not_at_all() {
         "order.json",
         r#"{"guards": [{"absent": {"keyspace": "orders", "key": "17"}}],
             "ops": [{"put": {"keyspace": "orders", "key": "17", "value": {"state": "new"}}},
-                    {"publish": {"topic": "events", "key": "17", "value": "created"}}]}"#,
+                    {"publish": {"topic": "events", "key": "17", "value": "created"}},
+                    {"read": {"keyspace": "orders", "key": "17"}}]}"#,
     );
     let done = cluster.json(&["commit", "-f", &file]);
     assert_eq!(done.get("done"), Some(&Value::Bool(true)));
     let results = done.get("results").and_then(Value::as_array);
-    assert_eq!(results.map(Vec::len), Some(2));
+    let read = results.and_then(|results| results[2].pointer("/read/row/value"));
+    assert_eq!(read, Some(&Value::from(r#"{"state":"new"}"#)));
 
     // The guard holds no longer: neither the row nor the message appears a second time.
     let refused = cluster.fails(3, &["commit", "-f", &file, "--output", "json"]);

@@ -87,6 +87,7 @@ impl Apply<'_> {
                 suffix,
                 expiry,
             } => self.draft_append(draft, row, suffix, *expiry)?,
+            Op::Read { row } => self.draft_read(draft, row)?,
             Op::Expire { row, expiry } => self.draft_expire(draft, row, *expiry)?,
             Op::SetAdd {
                 row,

@@ -10,9 +10,11 @@ use crate::command::{Op, OpResult, Refusal, RowRef};
 use crate::error::{Error, Result};
 use crate::ids::{KeyspaceId, PartitionId, Revision};
 use crate::limits::{
-    COMMIT_KEPT_BYTES_MAX, COMMIT_RANGES_MAX, COMMIT_ROWS_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX,
+    COMMIT_KEPT_BYTES_MAX, COMMIT_RANGES_MAX, COMMIT_READ_BYTES_MAX, COMMIT_ROWS_MAX,
+    KEY_BYTES_MAX, VALUE_BYTES_MAX,
 };
 use crate::planted::{Planted, on};
+use crate::query::RowView;
 use crate::state::Keyspace;
 use crate::store::{KeyRange, NewRow, Row, RowKind, RowMeta, RowWrite};
 
@@ -53,8 +55,12 @@ pub(super) struct Draft<'c> {
     pub(super) counted: BTreeMap<KeyspaceId, String>,
     /// The earliest new end of a row.
     pub(super) first_expiry_ms: u64,
-    /// Rows that ops name, if there is more than one op.
+    /// Rows that ops change, if there is more than one op.
     keys: BTreeSet<Bytes>,
+    /// Where the last write of each row stands, if an op reads.
+    latest: Option<BTreeMap<Bytes, usize>>,
+    /// Keys and values that ops have read.
+    read_bytes: usize,
     is_single: bool,
     ranges: usize,
     /// Keys and values that are written once more, as versions.
@@ -79,6 +85,7 @@ impl Target<'_> {
 
 impl Draft<'_> {
     pub(super) fn new(revision: Revision, ops: &[Op]) -> Self {
+        let reads = ops.iter().any(|op| matches!(op, Op::Read { .. }));
         Self {
             revision,
             results: Vec::with_capacity(ops.len()),
@@ -90,6 +97,8 @@ impl Draft<'_> {
             counted: BTreeMap::new(),
             first_expiry_ms: u64::MAX,
             keys: BTreeSet::new(),
+            latest: reads.then(BTreeMap::new),
+            read_bytes: 0,
             is_single: ops.len() == 1,
             ranges: 0,
             kept_bytes: 0,
@@ -144,11 +153,24 @@ impl Draft<'_> {
 
     pub(super) fn put(&mut self, key: Bytes, value: Bytes, meta: RowMeta) {
         let value = Some(NewRow { value, meta });
-        self.writes.push(RowWrite { key, value });
+        self.write(RowWrite { key, value });
     }
 
     pub(super) fn remove(&mut self, key: Bytes) {
-        self.writes.push(RowWrite { key, value: None });
+        self.write(RowWrite { key, value: None });
+    }
+
+    fn write(&mut self, write: RowWrite) {
+        if let Some(latest) = &mut self.latest {
+            latest.insert(write.key.clone(), self.writes.len());
+        }
+        self.writes.push(write);
+    }
+
+    /// What the ops so far have written at a key: `None` for nothing.
+    fn written(&self, key: &Bytes) -> Option<&RowWrite> {
+        let place = self.latest.as_ref()?.get(key)?;
+        self.writes.get(*place)
     }
 }
 
@@ -174,6 +196,31 @@ impl Apply<'_> {
             old,
             ended,
         })
+    }
+
+    /// A row as the ops before have left it.
+    pub(super) fn draft_read(&self, draft: &mut Draft<'_>, row: &RowRef) -> Result<OpResult, Stop> {
+        let keyspace = self.keyspace(&row.keyspace)?;
+        let key = checked_row_key(keyspace, &row.key)?;
+        let found = match draft.written(&key) {
+            Some(write) => write.value.as_ref().map(|new| Row {
+                value: new.value.clone(),
+                mod_revision: draft.revision,
+                meta: new.meta,
+            }),
+            None if draft.deletes(&key) => None,
+            None => self.newest(&key)?,
+        };
+        let row = found.map(|found| RowView::of(row.key.clone(), found));
+        draft.read_bytes += row
+            .as_ref()
+            .map_or(0, |row| row.key.len() + row.value.len());
+        if draft.read_bytes > COMMIT_READ_BYTES_MAX {
+            let what = "a commit reads back at most 256 KiB of keys and values: read the others at its \
+                        revision";
+            return Err(invalid(what).into());
+        }
+        Ok(OpResult::Read { row })
     }
 
     pub(super) fn draft_put(

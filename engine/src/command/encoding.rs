@@ -9,6 +9,7 @@ use super::{OpResult, Outcome, Quota, Refusal, Request, RowRef};
 use crate::codec::{DecodeError, Decoder, Encoder};
 use crate::ids::{Boot, KeyspaceId, NodeId, Offset, PartitionId, Revision, SessionId, TopicId};
 use crate::limits::ENTRY_COMMANDS_MAX;
+use crate::query::RowView;
 use crate::store::RowKind;
 
 /// The kind of a payload of commands.
@@ -354,6 +355,7 @@ impl Outcome {
                         OpResult::Restored { from, version } => {
                             out.u8(10).u64(from.0).u64(*version)
                         }
+                        OpResult::Read { row } => out.u8(11).option(row.as_ref(), put_row),
                     };
                 }
             }
@@ -416,6 +418,9 @@ impl Outcome {
                         10 => OpResult::Restored {
                             from: Revision(input.u64("restored revision")?),
                             version: input.u64("version")?,
+                        },
+                        11 => OpResult::Read {
+                            row: input.option("row", get_row)?,
                         },
                         _ => return Err(input.error("result kind", "the kind is unknown")),
                     })
@@ -589,6 +594,30 @@ impl Refusal {
             _ => return Err(input.error("refusal kind", "the kind is unknown")),
         })
     }
+}
+
+fn put_row(out: &mut Encoder, row: &RowView) {
+    out.bytes(&row.key).bytes(&row.value);
+    out.u64(row.create_revision.0)
+        .u64(row.mod_revision.0)
+        .u64(row.version)
+        .option(row.expires_at_ms, |out, at_ms| {
+            out.u64(at_ms);
+        });
+    out.u8(row.kind.number()).u64(row.members);
+}
+
+fn get_row(input: &mut Decoder) -> Result<RowView, DecodeError> {
+    Ok(RowView {
+        key: input.bytes("key")?,
+        value: input.bytes("value")?,
+        create_revision: Revision(input.u64("create revision")?),
+        mod_revision: Revision(input.u64("modification revision")?),
+        version: input.u64("version")?,
+        expires_at_ms: input.option("end", |input| input.u64("end"))?,
+        kind: get_row_kind(input)?,
+        members: input.u64("members")?,
+    })
 }
 
 fn get_row_kind(input: &mut Decoder) -> Result<RowKind, DecodeError> {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::ids::{KeyspaceId, Offset, PartitionId, Revision, SessionId, TopicId};
+use crate::query::RowView;
 use crate::store::RowKind;
 
 /// The answer to one command.
@@ -67,8 +68,13 @@ impl Outcome {
 }
 
 /// The answer to one op of a commit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OpResult {
+    /// A row was read.
+    Read {
+        /// As the ops before have left it; `None` if it is absent.
+        row: Option<RowView>,
+    },
     /// A row was written; how often it was written since it was last absent.
     Put {
         /// 1 for a new row.

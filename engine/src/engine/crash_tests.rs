@@ -360,7 +360,13 @@ impl<'w> Life<'w> {
                 _ => ops.push(self.draw_publish(number)),
             }
         }
-        ops.extend(rows.into_values());
+        for change in rows.into_values() {
+            if world.below(4) == 0 {
+                let row = draw_row(world);
+                ops.push(Op::Read { row });
+            }
+            ops.push(change);
+        }
         Commit {
             request,
             guards,

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::rooms::Rooms;
 use super::{Catalog, Replica};
-use crate::apply::{keys, members_of};
+use crate::apply::keys;
 use crate::cache::CacheStats;
 use crate::command::RowRef;
 use crate::error::{Error, ErrorKind, Result};
@@ -22,7 +22,7 @@ use crate::query::{
     UsageView,
 };
 use crate::queue::PartitionRef;
-use crate::store::{BorrowedRow, KeyRange, NEVER_MS, Row, RowKind, RowMeta};
+use crate::store::{BorrowedRow, KeyRange, Row, RowKind, RowMeta};
 
 impl Replica {
     /// Reads one row.
@@ -34,7 +34,7 @@ impl Replica {
         let (rooms, revision, now_ms) = self.reading(at)?;
         let found = self.row(&rooms, row, at.is_none(), revision, now_ms)?;
         self.check_floor(revision)?;
-        let row = found.map(|found| view(row.key.clone(), found));
+        let row = found.map(|found| RowView::of(row.key.clone(), found));
         Ok(GetAnswer {
             row,
             revision,
@@ -57,7 +57,7 @@ impl Replica {
             if !found.is_empty() && bytes > PAGE_BYTES_MAX {
                 break;
             }
-            found.push(stored.map(|stored| view(row.key.clone(), stored)));
+            found.push(stored.map(|stored| RowView::of(row.key.clone(), stored)));
         }
         self.check_floor(revision)?;
         Ok(BatchAnswer {
@@ -97,7 +97,7 @@ impl Replica {
             if !lives(&row.meta, now_ms) {
                 continue;
             }
-            let row = view(key.slice(4..), row);
+            let row = RowView::of(key.slice(4..), row);
             bytes += row.key.len() + row.value.len();
             if !rows.is_empty() && (rows.len() == limit || bytes > PAGE_BYTES_MAX) {
                 more = true;
@@ -457,25 +457,6 @@ pub(super) fn page_items(limit: usize) -> usize {
 /// Whether a row has not ended, at whichever revision it is read.
 pub(super) fn lives(meta: &RowMeta, now_ms: u64) -> bool {
     meta.expires_at_ms > now_ms || on(Planted::ShowEnded)
-}
-
-pub(super) fn view(key: Bytes, row: Row) -> RowView {
-    let meta = row.meta;
-    let members = members_of(&row);
-    let (value, members) = match meta.kind {
-        RowKind::Bytes => (row.value, 0),
-        RowKind::Set | RowKind::Hash => (Bytes::new(), members),
-    };
-    RowView {
-        key,
-        value,
-        create_revision: meta.create_revision,
-        mod_revision: row.mod_revision,
-        version: meta.version,
-        expires_at_ms: (meta.expires_at_ms != NEVER_MS).then_some(meta.expires_at_ms),
-        kind: meta.kind,
-        members,
-    }
 }
 
 /// The smallest key after `key`.

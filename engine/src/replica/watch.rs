@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
+use super::Replica;
 use super::rooms::Rooms;
-use super::{Replica, read};
 use crate::apply::keys;
 use crate::changes::{CommitRecord, EntryRecord, Interest, Recent, RowRecord, Subscribed};
 use crate::error::{Error, ErrorKind, Result};
@@ -93,7 +93,7 @@ impl Replica {
     ) -> Result<Option<RowView>> {
         let found = self.noticed(rooms.store.get(key, at))?;
         let (_, user_key) = keys::read_row_key(key);
-        Ok(found.map(|row| read::view(user_key, row)))
+        Ok(found.map(|row| RowView::of(user_key, row)))
     }
 
     /// The row that a revision wrote.
@@ -365,7 +365,7 @@ impl<'a> Paging<'a> {
                 meta: new.meta,
             };
             let (_, user_key) = keys::read_row_key(key);
-            return Ok(Some(self.shown(read::view(user_key, row))));
+            return Ok(Some(self.shown(RowView::of(user_key, row))));
         }
         let Some(rooms) = self.rooms() else {
             return Ok(None);

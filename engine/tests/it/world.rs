@@ -3,7 +3,7 @@
 //! ```text
 //! put KEYSPACE KEY VALUE · delete KEYSPACE KEY · publish TOPIC KEY VALUE
 //! commit exists@KS/KEY absent@KS/KEY revision@KS/KEY=N value@KS/KEY=V
-//!        put@KS/KEY=V put-ttl@KS/KEY=V~END delete@KS/KEY add|max|min@KS/KEY=N~END
+//!        put@KS/KEY=V put-ttl@KS/KEY=V~END delete@KS/KEY read@KS/KEY add|max|min@KS/KEY=N~END
 //!        append@KS/KEY=V~END expire@KS/KEY=END set-add@KS/KEY=M,M~END set-remove@KS/KEY=M,M
 //!        hash-set@KS/KEY=F:V,F:V~END hash-remove@KS/KEY=F,F undelete@KS/KEY revert@KS/KEY=REV
 //!        publish@TOPIC/KEY=V offset@TOPIC/PARTITION/GROUP=N
@@ -403,6 +403,7 @@ fn parse_commit(line: &Line) -> Fallible<Command> {
                 let (row, fields) = (row(), names(value));
                 commit.ops.push(Op::HashRemove { row, fields });
             }
+            "read" => commit.ops.push(Op::Read { row: row() }),
             "delete" => commit.ops.push(Op::Delete { row: row() }),
             "undelete" => commit.ops.push(Op::Undelete { row: row() }),
             "revert" => commit.ops.push(Op::Revert {
@@ -509,6 +510,8 @@ fn show_outcome(outcome: &Outcome) -> String {
                 .iter()
                 .map(|result| match result {
                     OpResult::Put { version } => format!("version {version}"),
+                    OpResult::Read { row: None } => "absent".to_owned(),
+                    OpResult::Read { row: Some(row) } => format!("read {}", show_row(row)),
                     OpResult::Deleted { existed: true } => "deleted".to_owned(),
                     OpResult::Deleted { existed: false } | OpResult::Expires { existed: false } => {
                         "was absent".to_owned()

@@ -44,16 +44,7 @@ pub(super) fn decode(op: &pb::Op, budget: &mut Budget) -> Result<Op, Invalid> {
             row: limit::row(delete.row.as_ref(), budget)?,
         },
         Wire::DeleteRange(range) => delete_range(range, budget)?,
-        Wire::Publish(publish) => {
-            let message = publish.message.as_ref().ok_or(Invalid::MissingField {
-                field: "publish.message",
-            })?;
-            Op::Publish {
-                topic: limit::name("topic", &publish.topic)?,
-                partition: publish.partition.map(PartitionId),
-                message: limit::message(message, budget)?,
-            }
-        }
+        Wire::Publish(publish) => self::publish(publish, budget)?,
         Wire::CommitOffset(offset) => self::offset(offset, budget)?,
         Wire::Number(number) => Op::Number {
             row: limit::row(number.row.as_ref(), budget)?,
@@ -64,6 +55,9 @@ pub(super) fn decode(op: &pb::Op, budget: &mut Budget) -> Result<Op, Invalid> {
             row: limit::row(append.row.as_ref(), budget)?,
             suffix: limit::value("append.suffix", &append.suffix, budget)?,
             expiry: expiry(append.expiry.as_ref())?,
+        },
+        Wire::Read(read) => Op::Read {
+            row: limit::row(read.row.as_ref(), budget)?,
         },
         Wire::Expire(expire) => Op::Expire {
             row: limit::row(expire.row.as_ref(), budget)?,
@@ -94,6 +88,16 @@ pub(super) fn decode(op: &pb::Op, budget: &mut Budget) -> Result<Op, Invalid> {
             row: limit::row(revert.row.as_ref(), budget)?,
             to: Revision(revert.to_revision),
         },
+    })
+}
+
+fn publish(op: &pb::PublishOp, budget: &mut Budget) -> Result<Op, Invalid> {
+    let field = "publish.message";
+    let message = op.message.as_ref().ok_or(Invalid::MissingField { field })?;
+    Ok(Op::Publish {
+        topic: limit::name("topic", &op.topic)?,
+        partition: op.partition.map(PartitionId),
+        message: limit::message(message, budget)?,
     })
 }
 
@@ -160,7 +164,7 @@ pub(super) fn refuse_duplicates(ops: &[Op]) -> Result<(), Invalid> {
                 ..
             } => Target::Progress(topic, *partition, consumer_group),
             // The state knows which rows a range holds.
-            Op::Publish { .. } | Op::DeleteRange { .. } => continue,
+            Op::Publish { .. } | Op::DeleteRange { .. } | Op::Read { .. } => continue,
         };
         if !seen.insert(target) {
             return Err(Invalid::DuplicateKey { op: place });
@@ -187,6 +191,9 @@ pub(super) fn result(result: OpResult) -> pb::OpResult {
         OpResult::Members { changed, count } => {
             Result::Members(pb::MembersChanged { changed, count })
         }
+        OpResult::Read { row } => Result::Read(pb::ReadBack {
+            row: row.map(super::kv::row),
+        }),
         OpResult::Restored { from, version } => Result::Restored(pb::Restored {
             from_revision: from.0,
             version,

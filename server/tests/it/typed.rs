@@ -73,6 +73,33 @@ fn changed(changed: u64, count: u64) -> Done {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_commit_reads_rows_back_within_its_limit() {
+    let site = Site::one().await;
+    let big = "x".repeat(limits::COMMIT_READ_BYTES_MAX / 2);
+    site.kv().put(put("a", &big)).await.expect("put");
+    let read = || Wire::Read(pb::ReadOp { row: row("a") });
+    let remove = Wire::Delete(pb::DeleteOp { row: row("a") });
+    let results = done(&site, vec![read(), remove, read()]).await;
+    let found = |result: &Done| match result {
+        Done::Read(read) => read
+            .row
+            .as_ref()
+            .map(|row| (row.value.len(), row.mod_revision)),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(found(&results[0]), Some((big.len(), 1)));
+    assert_eq!(results[1], Done::Deleted(true));
+    assert_eq!(found(&results[2]), None);
+
+    site.kv().put(put("a", &big)).await.expect("put");
+    let twice = commit(vec![read(), read()]);
+    let refused = site.commit().commit(twice).await.expect_err("too much");
+    assert_eq!(reason(&refused), "COMMAND_INVALID");
+    assert!(refused.message().contains("256 KiB"), "{refused:?}");
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn typed_ops_answer_what_they_did() {
     let site = Site::one().await;
     let ops = vec![
@@ -437,7 +464,7 @@ async fn bad_input_is_refused_by_name() {
         (
             "a long value",
             append(&large),
-            Code::ResourceExhausted,
+            ResourceExhausted,
             "LIMIT_REACHED",
         ),
         (

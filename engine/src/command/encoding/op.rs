@@ -22,7 +22,9 @@ impl Op {
                 row.size_hint() + fields.sum::<usize>() + 15
             }
             Self::HashRemove { row, fields } => row.size_hint() + names(fields) + 5,
-            Self::Delete { row } | Self::Undelete { row } => row.size_hint() + 1,
+            Self::Delete { row } | Self::Undelete { row } | Self::Read { row } => {
+                row.size_hint() + 1
+            }
             Self::Revert { row, .. } => row.size_hint() + 9,
             Self::DeleteRange {
                 keyspace,
@@ -108,6 +110,7 @@ impl Op {
                 row.put(out.u8(8));
                 expiry.put(out.bytes(suffix));
             }
+            Self::Read { row } => row.put(out.u8(16)),
             Self::Expire { row, expiry } => {
                 row.put(out.u8(9));
                 expiry.put(out);
@@ -223,6 +226,9 @@ impl Op {
             15 => Self::Revert {
                 row: RowRef::get(input)?,
                 to: Revision(input.u64("revision")?),
+            },
+            16 => Self::Read {
+                row: RowRef::get(input)?,
             },
             _ => return Err(input.error("op kind", "the kind is unknown")),
         })

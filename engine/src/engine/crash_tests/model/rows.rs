@@ -93,6 +93,9 @@ impl Rows {
                 self.changed = true;
                 OpResult::RangeDeleted
             }
+            Op::Read { row } => OpResult::Read {
+                row: self.living(&row.key, now_ms).map(|row| row.view.clone()),
+            },
             Op::Undelete { row } => self.undelete(row, at)?,
             typed => self.typed(typed, at)?,
         })
