@@ -437,7 +437,7 @@ mod tests {
         let begin = help.find("  {\n").expect("an example begins");
         let end = help.find("\n  }\n").expect("an example ends") + 4;
         let commit = parse(help.get(begin..end).expect("in order")).expect("it is valid");
-        assert_eq!(commit.len(), 14);
+        assert_eq!(commit.len(), 15);
     }
 
     #[test]
