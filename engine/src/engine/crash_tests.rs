@@ -302,8 +302,10 @@ impl<'w> Life<'w> {
         let (floor, revision) = (state.floor.0, state.revision.0);
         match world.below(20) {
             _ if state.topics.is_empty() => create_topic(0),
-            // Before there are sets, which cannot be in a versioned keyspace.
-            _ if state.applied == 1 && world.below(2) == 0 => alter_keyspace(world, true),
+            // Before there are sets, which cannot be where there are versions or quotas.
+            _ if state.applied == 1 && world.below(4) > 0 => {
+                alter_keyspace(world, world.below(2) == 0)
+            }
             0 => create_topic(world.below(3)),
             1 => Command::OpenSession,
             2 => Command::RaiseFloor {
@@ -434,7 +436,7 @@ fn alter_keyspace(world: &World<EngineWorkload>, versioned: bool) -> Command {
         options: KeyspaceOptions {
             default_ttl_ms: world.one_of(&[None, None, Some(150)]),
             versioned,
-            rows_max: world.one_of(&[None, None, Some(3)]),
+            rows_max: world.one_of(&[None, Some(3), Some(6)]),
             bytes_max: world.one_of(&[None, None, Some(400)]),
             uncached: world.below(4) == 0,
         },
